@@ -19,9 +19,9 @@ from emperor.model.events import MEANING as EVENTS
 from emperor.model.history import (
     CauseKind,
     Hour,
-    Outcome,
     PastStart,
     PastStop,
+    StartOutcome,
     Stats,
     StopKind,
     VassalHistory,
@@ -348,7 +348,7 @@ def _docstring(kind: type) -> str:
 
 
 def _enumerations() -> Iterable[str]:
-    for kind in (ReportedState, Level, CauseKind, Outcome, StopKind, NoticeKind):
+    for kind in (ReportedState, Level, CauseKind, StartOutcome, StopKind, NoticeKind):
         texts = meanings(kind)
         members = _list((f"`{member.value}`", texts[member.name]) for member in kind)
         yield f"### {kind.__name__}\n\n{members}"

@@ -7,7 +7,7 @@ from datetime import datetime
 from rich.text import Text
 
 from emperor.cli.terminal import wrapped
-from emperor.model.history import Outcome, PastStart, PastStop, StopKind, VassalHistory
+from emperor.model.history import PastStart, PastStop, StartOutcome, StopKind, VassalHistory
 from emperor.model.text import clock, duration, one_line, plain
 from emperor.model.wake_text import phases, who
 
@@ -35,11 +35,11 @@ def _entries(history: VassalHistory) -> Iterator[tuple[datetime, Text]]:
 def _started(start: PastStart) -> Text:
     text = Text(one_line(f"started ({who(start.wake)}):")).append(" ")
     match start.outcome:
-        case Outcome.FAILED:
+        case StartOutcome.FAILED:
             return text.append("failed", "bold red").append(one_line(f": {start.error}"))
-        case Outcome.ABANDONED:
+        case StartOutcome.ABANDONED:
             return text.append("told to stop before it accepted", "yellow")
-        case Outcome.ACCEPTED:
+        case StartOutcome.ACCEPTED:
             how = f"; {start.started}" if start.started else ""
             return text.append(one_line(f"{phases(start.wake)}{how}"))
 

@@ -17,11 +17,11 @@ from emperor.model.history import (
     Choice,
     Hour,
     Minute,
-    Outcome,
     PastStart,
     PastStop,
     Replied,
     Started,
+    StartOutcome,
     StopKind,
     Stopped,
     Subject,
@@ -40,7 +40,7 @@ _START = ("domain", "uid", "generation", "cause", "outcome", "started", "error",
 _INSERT = f"INSERT INTO starts ({', '.join(_START)}) VALUES ({', '.join('?' * len(_START))})"
 _VISITORS = ", ".join(f"'{kind.value}'" for kind in VISITORS)
 # A later version may have written others, which are left out.
-_OUTCOMES = ", ".join(f"'{outcome.value}'" for outcome in Outcome)
+_OUTCOMES = ", ".join(f"'{outcome.value}'" for outcome in StartOutcome)
 _STOP_KINDS = ", ".join(f"'{kind.value}'" for kind in StopKind)
 
 
@@ -88,7 +88,7 @@ def starts(db: sqlite3.Connection, choice: Choice, most: int) -> tuple[PastStart
         [*values, most],
     )
     return tuple(
-        PastStart(_wake(rest), _kind(cause), Outcome(outcome), started, error)
+        PastStart(_wake(rest), _kind(cause), StartOutcome(outcome), started, error)
         for cause, outcome, started, error, *rest in reversed(found.fetchall())
     )
 

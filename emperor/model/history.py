@@ -48,7 +48,7 @@ class CauseKind(Enum):
 VISITORS = frozenset({CauseKind.HIT, CauseKind.CONNECTION})
 
 
-class Outcome(Enum):
+class StartOutcome(Enum):
     """What came of a start."""
 
     ACCEPTED = "accepted"
@@ -155,7 +155,7 @@ class PastStart:
     """why it was started, and when it reached each phase"""
     cause: CauseKind
     """the kind of `by` of the wake; for programs"""
-    outcome: Outcome
+    outcome: StartOutcome
     """what came of it"""
     started: str | None
     """as in VassalDetail; null: no process was started"""

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from math import inf
 
 from emperor.model.digest import Digest
-from emperor.model.history import Fact, Outcome, Started, StopKind, Stopped
+from emperor.model.history import Fact, Started, StartOutcome, StopKind, Stopped
 from emperor.model.notice import (
     Incident,
     Notice,
@@ -74,11 +74,11 @@ class Notices:
         if not self._channels:
             return
         match fact:
-            case Started(subject=who, start=start) if start.outcome is Outcome.FAILED:
+            case Started(subject=who, start=start) if start.outcome is StartOutcome.FAILED:
                 self._loop.call_soon(self._failed, who.domain, who.uid, start.error or "")
             case Stopped(subject=who, stop=stop) if stop.kind is StopKind.DIED:
                 self._loop.call_soon(self._failed, who.domain, who.uid, stop.reason)
-            case Started(subject=who, start=start) if start.outcome is Outcome.ACCEPTED:
+            case Started(subject=who, start=start) if start.outcome is StartOutcome.ACCEPTED:
                 subject = NoticeSubject(who.domain, who.uid, "")
                 self.note(Incident(NoticeKind.APP_FAILED, subject, is_over=True))
                 self._loop.call_soon(self.look, who.domain)

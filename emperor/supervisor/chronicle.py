@@ -12,11 +12,11 @@ from emperor.model.history import (
     VISITORS,
     Fact,
     Hit,
-    Outcome,
     PastStart,
     PastStop,
     Replied,
     Started,
+    StartOutcome,
     StopKind,
     Stopped,
     Subject,
@@ -75,9 +75,10 @@ class Chronicle:
     def _facts(self, before: State, what: Occurrence, decision: Decision) -> Iterator[Fact]:
         vassal, child = what.vassal, what.child
         if what.event is Event.ACCEPTING and child:
-            yield self._started(what, Outcome.ACCEPTED)
+            yield self._started(what, StartOutcome.ACCEPTED)
         elif what.event in DEPARTURES and (child is None or child.boot.accepting is None):
-            yield self._started(what, Outcome.FAILED if decision.is_error else Outcome.ABANDONED)
+            failed, abandoned = StartOutcome.FAILED, StartOutcome.ABANDONED
+            yield self._started(what, failed if decision.is_error else abandoned)
         served = child if what.event in DEPARTURES else vassal.lead
         if before in SERVING and decision.notes_stop and served:
             kind = StopKind.ENDED if what.event is Event.ENDED else StopKind.STOPPED
@@ -86,8 +87,8 @@ class Chronicle:
             reason = what.why[:LONGEST_TEXT]
             yield Stopped(_subject(vassal), PastStop(self._wall_clock(), kind, reason, seconds))
 
-    def _started(self, what: Occurrence, outcome: Outcome) -> Started:
-        child, failed = what.child, outcome is Outcome.FAILED
+    def _started(self, what: Occurrence, outcome: StartOutcome) -> Started:
+        child, failed = what.child, outcome is StartOutcome.FAILED
         error = what.why[:LONGEST_TEXT] if failed else None
         start = self._start(what.cause, child, outcome, error)
         generation = child.generation if child else None
@@ -95,11 +96,11 @@ class Chronicle:
         return Started(_subject(what.vassal), generation, start, seconds)
 
     def _replied(self, vassal: Vassal, child: Child) -> Iterator[Fact]:
-        start = self._start(child.boot.cause, child, Outcome.ACCEPTED, None)
+        start = self._start(child.boot.cause, child, StartOutcome.ACCEPTED, None)
         yield Replied(_subject(vassal), child.generation, start)
 
     def _start(
-        self, cause: Cause, child: Child | None, outcome: Outcome, error: str | None
+        self, cause: Cause, child: Child | None, outcome: StartOutcome, error: str | None
     ) -> PastStart:
         boot = child.boot if child else None
         started = child.process.ref.way or None if child else None

@@ -12,11 +12,11 @@ from emperor.model.history import (
     VISITORS,
     CauseKind,
     Fact,
-    Outcome,
     PastStart,
     Phase,
     Replied,
     Started,
+    StartOutcome,
     StopKind,
     Stopped,
     phases_of,
@@ -98,7 +98,7 @@ class Counters:
             each: Histogram(each.bounds) for each in (START, WAKES, PHASES, HELD_SECONDS)
         }
         starts = product(
-            *([each.value for each in kind] for kind in (CauseKind, Outcome)), _RUNTIMES
+            *([each.value for each in kind] for kind in (CauseKind, StartOutcome)), _RUNTIMES
         )
         self._numbers: dict[Described, Counter[Labels]] = {
             STARTED: Counter(dict.fromkeys(starts, 0)),
@@ -131,7 +131,7 @@ class Counters:
 
     def _wake(self, start: PastStart, seconds: float) -> None:
         self._times[WAKES].add(seconds, start.outcome.value, _runtime(start))
-        for phase, took in phases_of(start.wake) if start.outcome is Outcome.ACCEPTED else ():
+        for phase, took in phases_of(start.wake) if start.outcome is StartOutcome.ACCEPTED else ():
             if phase is not Phase.FIRST_REPLY:
                 self._times[PHASES].add(took / 1000, phase.value, _runtime(start))
 

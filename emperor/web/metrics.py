@@ -57,7 +57,7 @@ START = Described(
 STARTED = Described(
     "emperord_starts_total", MetricKind.COUNTER,
     "Starts of processes that have come to their end, by what they were for (CauseKind), what came"
-    " of them (Outcome), and how they were started: base, exec, or none",
+    " of them (StartOutcome), and how they were started: base, exec, or none",
     ("cause", "outcome", "runtime"),
 )  # fmt: skip
 WAKES = Described(

@@ -11,9 +11,9 @@ from emperor.cli.stats import page
 from emperor.model.history import (
     CauseKind,
     Hour,
-    Outcome,
     PastStart,
     PastStop,
+    StartOutcome,
     Stats,
     StopKind,
     VassalHistory,
@@ -26,7 +26,7 @@ from tests.cli.records import GOAT, NOW, before, detail, running
 HOSTILE = "\x1b[31mred\u202e\n"
 
 
-def _start(outcome: Outcome, error: str | None = None) -> PastStart:
+def _start(outcome: StartOutcome, error: str | None = None) -> PastStart:
     wake = detail(running(GOAT)).wake
     assert wake
     return PastStart(wake, CauseKind.HIT, outcome, "forked from a base", error)
@@ -34,7 +34,7 @@ def _start(outcome: Outcome, error: str | None = None) -> PastStart:
 
 HISTORY = VassalHistory(
     GOAT, before(days=3),
-    starts=(_start(Outcome.ACCEPTED),),
+    starts=(_start(StartOutcome.ACCEPTED),),
     stops=(PastStop(before(minutes=1), StopKind.STOPPED, "idle", 132.0),),
     hours=(Hour(before(hours=1), 3, 1, 0),), why_none=None,
 )  # fmt: skip
@@ -58,8 +58,8 @@ def test_a_start_and_a_stop_are_told_in_their_order() -> None:
 @pytest.mark.parametrize(
     ("start", "end"),
     [
-        (_start(Outcome.FAILED, "exit status 22"), "): failed: exit status 22"),
-        (_start(Outcome.ABANDONED), "): told to stop before it accepted"),
+        (_start(StartOutcome.FAILED, "exit status 22"), "): failed: exit status 22"),
+        (_start(StartOutcome.ABANDONED), "): told to stop before it accepted"),
     ],
 )
 def test_a_start_that_came_to_nothing_says_so(start: PastStart, end: str) -> None:
@@ -67,7 +67,7 @@ def test_a_start_that_came_to_nothing_says_so(start: PastStart, end: str) -> Non
 
 
 def test_foreign_text_cannot_steer_the_terminal() -> None:
-    failed = _start(Outcome.FAILED, HOSTILE)
+    failed = _start(StartOutcome.FAILED, HOSTILE)
     starts = (replace(failed, wake=replace(failed.wake, agent=HOSTILE, path=HOSTILE)),)
     stops = (PastStop(NOW, StopKind.DIED, HOSTILE, 0.0),)
     lines = _lines(replace(HISTORY, name=HOSTILE, starts=starts, stops=stops))

@@ -24,11 +24,11 @@ from emperor.model.history import (
     Hit,
     Hour,
     NoHistory,
-    Outcome,
     PastStart,
     PastStop,
     Replied,
     Started,
+    StartOutcome,
     StopKind,
     Stopped,
     Subject,
@@ -41,8 +41,8 @@ NOW = datetime.fromtimestamp(int(time.time()) // 3600 * 3600, UTC)
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 ALICE, MALLORY, DAEMON = 1001, 1002, None
 DAY, MONTH = 86_400.0, 30 * 86_400.0
-BY_ORDER = (CauseKind.ORDER, Outcome.ACCEPTED)
-FAILED = (CauseKind.HIT, Outcome.FAILED)
+BY_ORDER = (CauseKind.ORDER, StartOutcome.ACCEPTED)
+FAILED = (CauseKind.HIT, StartOutcome.FAILED)
 # Halves of a surrogate pair, which SQLite refuses, and a quote.
 HOSTILE = "\udcff'; DROP TABLE starts; --"
 
@@ -66,11 +66,11 @@ def start(
     uid: int | None = ALICE,
     at: datetime = NOW,
     accepting_ms: float | None = 101.5,
-    kind: tuple[CauseKind, Outcome] = (CauseKind.HIT, Outcome.ACCEPTED),
+    kind: tuple[CauseKind, StartOutcome] = (CauseKind.HIT, StartOutcome.ACCEPTED),
 ) -> Started:
     """A start that has come to its end."""
     cause, outcome = kind
-    error = "exit status 22" if outcome is Outcome.FAILED else None
+    error = "exit status 22" if outcome is StartOutcome.FAILED else None
     told = PastStart(wake(at, accepting_ms), cause, outcome, "by exec: bases = off", error)
     return Started(Subject(domain, uid), 7, told, 0.1)
 

@@ -9,9 +9,9 @@ from emperor.model.history import (
     CauseKind,
     Fact,
     Hit,
-    Outcome,
     Replied,
     Started,
+    StartOutcome,
     StopKind,
     Stopped,
     Subject,
@@ -184,7 +184,7 @@ def test_a_connection_is_a_hit() -> None:
     fact = world.past[-1]
     assert isinstance(fact, Started)
     assert fact.start.cause is CauseKind.CONNECTION
-    assert fact.start.outcome is Outcome.ACCEPTED
+    assert fact.start.outcome is StartOutcome.ACCEPTED
 
 
 def test_a_history_that_fails_changes_nothing_for_the_app(

@@ -13,10 +13,10 @@ from emperor.model.history import (
     CauseKind,
     Hour,
     Minute,
-    Outcome,
     PastStart,
     PastStop,
     Pulse,
+    StartOutcome,
     StopKind,
     VassalHistory,
 )
@@ -64,7 +64,7 @@ def wake(at: datetime, *marks: float | None) -> Wake:
 
 def start(
     *marks: float | None,
-    outcome: Outcome = Outcome.ACCEPTED,
+    outcome: StartOutcome = StartOutcome.ACCEPTED,
     error: str | None = None,
     at: datetime = NOW,
 ) -> PastStart:
@@ -119,7 +119,7 @@ def test_the_hour_is_by_the_minute() -> None:
 
 def test_the_wakes_tell_half_the_longest_and_those_that_failed() -> None:
     plot = wakes_plot(
-        [took(100), took(300), start(None, None, 1, 50, outcome=Outcome.FAILED, error="e")]
+        [took(100), took(300), start(None, None, 1, 50, outcome=StartOutcome.FAILED, error="e")]
     )
     assert plot
     assert (
@@ -132,14 +132,14 @@ def test_the_wakes_tell_half_the_longest_and_those_that_failed() -> None:
 
 
 def test_a_start_that_failed_before_it_began_is_a_bar_too() -> None:
-    plot = wakes_plot([start(outcome=Outcome.FAILED, error="cannot fork")])
+    plot = wakes_plot([start(outcome=StartOutcome.FAILED, error="cannot fork")])
     assert plot
     assert [(bar.kind, bar.height) for bar in plot.bars] == [("failures", 8)]
     assert plot.summary == "The last wake; 1 failed"
 
 
 def test_a_start_that_failed_measures_no_bar() -> None:
-    slow_failure = start(None, None, 1, 9000, outcome=Outcome.FAILED, error="e")
+    slow_failure = start(None, None, 1, 9000, outcome=StartOutcome.FAILED, error="e")
     plot = wakes_plot([took(100), slow_failure])
     assert plot
     assert plot.top == "100 ms"
@@ -219,7 +219,7 @@ def test_a_start_within_a_second_is_not_slow() -> None:
 
 def test_starts_that_accepted_are_those_that_may_be_slow() -> None:
     shown, slow = detail(running("a.example")), took(5000)
-    assert accepted(shown, past(slow, replace(slow, outcome=Outcome.FAILED))) == (slow.wake,)
+    assert accepted(shown, past(slow, replace(slow, outcome=StartOutcome.FAILED))) == (slow.wake,)
     none = replace(past(), why_none="history-max-rows is 0")
     assert accepted(shown, none) == (shown.wake,)
     failed = replace(slow.wake, accepting_ms=None)
@@ -230,7 +230,7 @@ def test_the_story_has_starts_and_stops_the_latest_first() -> None:
     stop = PastStop(before(hours=1), StopKind.DIED, "killed by signal 9", 60)
     history = past(
         start(None, None, 1, 80, 90, at=before(hours=3)),
-        start(outcome=Outcome.FAILED, error="no module", at=before(minutes=3, seconds=12)),
+        start(outcome=StartOutcome.FAILED, error="no module", at=before(minutes=3, seconds=12)),
         stops=(stop, replace(stop, at=before(hours=2), kind=StopKind.STOPPED, reason="idle")),
     )
     entries = story(detail(running("a.example")), history)
@@ -259,7 +259,7 @@ def test_a_restart_is_one_entry_and_what_happened_last() -> None:
 
 def test_equal_failures_in_a_row_are_one_entry() -> None:
     starts = [
-        start(outcome=Outcome.FAILED, error=error, at=before(seconds=90 - place))
+        start(outcome=StartOutcome.FAILED, error=error, at=before(seconds=90 - place))
         for place, error in enumerate(["x", "x", "x", "y", "x"])
     ]
     entries = story(detail(running("a.example")), past(*starts))

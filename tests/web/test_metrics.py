@@ -10,11 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from emperor.model.history import (
     CauseKind,
-    Outcome,
     PastStart,
     PastStop,
     Replied,
     Started,
+    StartOutcome,
     StopKind,
     Stopped,
     Subject,
@@ -71,7 +71,7 @@ def _event(seconds: float | None) -> TransitionEvent:
 
 def _start(
     cause: CauseKind = CauseKind.HIT,
-    outcome: Outcome = Outcome.ACCEPTED,
+    outcome: StartOutcome = StartOutcome.ACCEPTED,
     started: str | None = FORKED,
 ) -> Started:
     wake = Wake("hit", None, None, None, None, None, NOW, 2.0, 52.0, 60.0, None, None, 1.0)
@@ -202,9 +202,9 @@ def test_a_wake_counts_by_its_phases() -> None:
          "cause=order outcome=accepted runtime=base", False),
         (_start(CauseKind.CONNECTION, started="by exec: bases = off"),
          "cause=connection outcome=accepted runtime=exec", True),
-        (_start(outcome=Outcome.FAILED, started=None),
+        (_start(outcome=StartOutcome.FAILED, started=None),
          "cause=hit outcome=failed runtime=none", True),
-        (_start(CauseKind.CHANGE, Outcome.ABANDONED),
+        (_start(CauseKind.CHANGE, StartOutcome.ABANDONED),
          "cause=change outcome=abandoned runtime=base", False),
     ],
     ids=["order", "connection", "failure", "abandoned"],
@@ -216,7 +216,7 @@ def test_a_start_counts_by_its_cause(start: Started, labels: str, is_wake: bool)
     samples = _samples(REPORT, counters)
     assert (before, samples[f"emperord_starts_total {labels}"]) == (0, 1)
     assert any(name.startswith("emperord_wake_seconds") for name in samples) == is_wake
-    has_phases = is_wake and start.start.outcome is Outcome.ACCEPTED
+    has_phases = is_wake and start.start.outcome is StartOutcome.ACCEPTED
     assert any(name.startswith("emperord_wake_phase") for name in samples) == has_phases
 
 

@@ -15,11 +15,11 @@ from docs.monitoring_files import ALERTS, PANELS
 from emperor.balancer import metrics as agent
 from emperor.model.history import (
     CauseKind,
-    Outcome,
     PastStart,
     PastStop,
     Replied,
     Started,
+    StartOutcome,
     StopKind,
     Stopped,
     Subject,
@@ -60,7 +60,7 @@ class Daemon:
         self._scrapes += 1
         number = self._scrapes
         wake = Wake("hit", None, None, None, None, None, NOW, 2.0, 52.0, 60.0, None, None, 1.0)
-        start = PastStart(wake, CauseKind.HIT, Outcome.ACCEPTED, FORKED, None)
+        start = PastStart(wake, CauseKind.HIT, StartOutcome.ACCEPTED, FORKED, None)
         starting, running_now = ReportedState.STARTING, ReportedState.RUNNING
         self._counters.read(
             TransitionEvent(

@@ -9,9 +9,9 @@ from emperor.model.history import (
     VISITORS,
     Hour,
     Minute,
-    Outcome,
     PastStart,
     Phase,
+    StartOutcome,
     phases_of,
 )
 from emperor.model.status import Wake
@@ -114,21 +114,21 @@ def wakes_plot(starts: Sequence[PastStart]) -> Plot | None:
     waits = [(start, _waited(start)) for start in wakes]
     if not waits:
         return None
-    accepted = [wait for start, wait in waits if start.outcome is Outcome.ACCEPTED]
+    accepted = [wait for start, wait in waits if start.outcome is StartOutcome.ACCEPTED]
     most = max(accepted, default=0.0)
     step = min(WIDTH / len(waits), WIDTH / 12)
     bars = tuple(
         _bar(
             place * step,
             step - _GAP,
-            _MARK if start.outcome is Outcome.FAILED else _height(wait, most),
-            "failures" if start.outcome is Outcome.FAILED else "starts",
+            _MARK if start.outcome is StartOutcome.FAILED else _height(wait, most),
+            "failures" if start.outcome is StartOutcome.FAILED else "starts",
             f"{start.wake.at.astimezone():%Y-%m-%d %H:%M:%S}: {_told(start, wait)}",
         )
         for place, (start, wait) in enumerate(waits)
-        if wait or start.outcome is Outcome.FAILED
+        if wait or start.outcome is StartOutcome.FAILED
     )
-    failed = sum(start.outcome is Outcome.FAILED for start, _ in waits)
+    failed = sum(start.outcome is StartOutcome.FAILED for start, _ in waits)
     summary = "The last wake" if len(waits) == 1 else f"The last {len(waits)} wakes"
     if len(accepted) > 1:
         half = median(accepted)
@@ -146,7 +146,7 @@ def _waited(start: PastStart) -> float:
 
 
 def _told(start: PastStart, wait: float) -> str:
-    if start.outcome is Outcome.FAILED:
+    if start.outcome is StartOutcome.FAILED:
         return "it failed"
     return took(wait)
 

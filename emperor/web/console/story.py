@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from emperor.model.history import (
-    Outcome,
     PastStart,
     PastStop,
+    StartOutcome,
     StopKind,
     VassalHistory,
     phases_of,
@@ -64,9 +64,9 @@ def visitor_of(wake: Wake) -> Visitor:
 
 
 _STARTS = {
-    Outcome.ACCEPTED: ("started", "started"),
-    Outcome.FAILED: ("failed", "start failed"),
-    Outcome.ABANDONED: ("abandoned", "start abandoned"),
+    StartOutcome.ACCEPTED: ("started", "started"),
+    StartOutcome.FAILED: ("failed", "start failed"),
+    StartOutcome.ABANDONED: ("abandoned", "start abandoned"),
 }
 
 
@@ -74,18 +74,18 @@ def started(start: PastStart, longest: float) -> Entry:
     """A start of the past. A bar of the whole width stands for `longest`, in milliseconds."""
     kind, title = _STARTS[start.outcome]
     text = start.started or ""
-    if start.outcome is Outcome.FAILED:
+    if start.outcome is StartOutcome.FAILED:
         text = start.error or ""
-    elif start.outcome is Outcome.ABANDONED:
+    elif start.outcome is StartOutcome.ABANDONED:
         text = "it was told to stop before it accepted"
-    accepted = start.outcome is Outcome.ACCEPTED and start.wake.accepting_ms is not None
+    accepted = start.outcome is StartOutcome.ACCEPTED and start.wake.accepting_ms is not None
     return Entry(
         start.wake.at,
         kind,
         title,
         text,
         visitor_of(start.wake),
-        phase_bar(start.wake, longest) if start.outcome is not Outcome.FAILED else (),
+        phase_bar(start.wake, longest) if start.outcome is not StartOutcome.FAILED else (),
         took=took(start.wake.accepting_ms or 0.0) if accepted else "",
     )
 
@@ -108,7 +108,7 @@ def stopped(stop: PastStop) -> Entry:
 def story(detail: VassalDetail, history: VassalHistory) -> tuple[Entry, ...]:
     """What happened to a vassal, the latest first."""
     wake = detail.wake
-    wakes = [each.wake for each in history.starts if each.outcome is not Outcome.FAILED]
+    wakes = [each.wake for each in history.starts if each.outcome is not StartOutcome.FAILED]
     longest = max((_length(each) for each in (*wakes, *([wake] if wake else []))), default=0.0)
     entries = _with_restarts(history, longest)
     known = {start.wake.at for start in history.starts}
@@ -130,7 +130,7 @@ def _last_ones(detail: VassalDetail, boots: bool, longest: float) -> list[Entry]
     if wake and not boots:
         error = detail.status.last_error
         failed = error is not None and wake.accepting_ms is None
-        kind, title = _STARTS[Outcome.FAILED if failed else Outcome.ACCEPTED]
+        kind, title = _STARTS[StartOutcome.FAILED if failed else StartOutcome.ACCEPTED]
         entry = Entry(
             wake.at, kind, "restarted" if restart and not failed else title,
             (error or "") if failed else "", visitor_of(wake),

@@ -9,8 +9,8 @@ from statistics import median
 from emperor.model.authority import Caller, Operation, Verdict
 from emperor.model.estimate import SLOW_SECONDS
 from emperor.model.history import (
-    Outcome,
     Phase,
+    StartOutcome,
     VassalHistory,
     phases_of,
 )
@@ -123,7 +123,9 @@ _SLOW = {
 def accepted(detail: VassalDetail, history: VassalHistory) -> tuple[Wake, ...]:
     """The starts that ended with an app that accepted. Without a history the last one is known."""
     if history.why_none is None:
-        return tuple(start.wake for start in history.starts if start.outcome is Outcome.ACCEPTED)
+        return tuple(
+            start.wake for start in history.starts if start.outcome is StartOutcome.ACCEPTED
+        )
     wake = detail.wake
     return (wake,) if wake and wake.accepting_ms is not None else ()
 
