@@ -14,7 +14,7 @@ from emperor.model.cluster_state import ClusterState
 from emperor.model.log_fields import about
 from emperor.model.pulled import Act, Occasion, OnDisk, Pulled
 from emperor.model.registration import RegisteredIni, bucket_of
-from emperor.pull.pulled_inis import PUTS, Order, Outcome, PulledInis
+from emperor.pull.pulled_inis import PUTS, Order, PulledInis, PullOutcome
 
 log = logging.getLogger("emperord.local_copy")
 
@@ -171,7 +171,7 @@ class LocalCopy:
         await self._thread.do(lambda: None)  # what it does now is of the one before
         self._latest.clear()
 
-    async def carry_out(self, orders: Collection[Order]) -> list[Outcome]:
+    async def carry_out(self, orders: Collection[Order]) -> list[PullOutcome]:
         """Follow the registry. What was read before a newer entry of its domain, which is followed
         already, changes nothing."""
         await self._loading.wait()
@@ -187,7 +187,7 @@ class LocalCopy:
         is_wanted = order.occasion is Occasion.HIT
         return not is_wanted and order.revision < self._latest.get(order.domain, 0)
 
-    def _take(self, outcome: Outcome) -> None:
+    def _take(self, outcome: PullOutcome) -> None:
         order, file = outcome.order, f"{outcome.order.domain}.ini"
         if outcome.complaint:
             if outcome.is_unfinished or self.holds(order.domain):

@@ -68,7 +68,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PullOutcome:
     """What was done with an order. `complaint`: why the registry is not followed. `is_unfinished`:
     the disk did not allow it, and it is to be tried again."""
 
@@ -151,7 +151,7 @@ class PulledInis:
             if on_disk(find(self._path(domain)), domains[domain]) is OnDisk.TORN
         }  # fmt: skip
 
-    def carry_out(self, orders: Collection[Order]) -> list[Outcome]:
+    def carry_out(self, orders: Collection[Order]) -> list[PullOutcome]:
         """Follow the registry as far as model/pulled has it. No two orders are for one domain."""
         steps = [self._prepared(order) for order in orders]
         drafts = [step for step in steps if step.draft]
@@ -165,7 +165,7 @@ class PulledInis:
         if problem := self._keep(gone):
             for step in gone:
                 step.fail(problem)
-        return [step.outcome or Outcome(step.order, step.act) for step in steps]
+        return [step.outcome or PullOutcome(step.order, step.act) for step in steps]
 
     def advance(self, revision: int, state: ClusterState = UNKNOWN) -> None:
         """All that is held is as the registry in that state had it at that revision."""
@@ -232,7 +232,7 @@ class PulledInis:
             step.act = act(order.occasion, disk, says)
             if step.act is Act.COMPLAIN:
                 why = order.problem or why_not(disk, says, kept)
-                step.outcome = Outcome(order, step.act, why)
+                step.outcome = PullOutcome(order, step.act, why)
             elif step.act in PUTS and isinstance(order.entry, RegisteredIni):
                 data = order.entry.ini.encode()
                 step.draft = Draft(path, data, order.owner)
@@ -287,18 +287,18 @@ class _Step:
     draft: Draft | None = None
     kept: Pulled | None = None
     before: Pulled | None = None
-    outcome: Outcome | None = None
+    outcome: PullOutcome | None = None
 
     def fail(self, error: OSError | Taken) -> None:
         """The order cannot be carried out."""
         if self.draft:
             self.draft.close()
         if isinstance(error, Taken):
-            self.outcome = Outcome(self.order, Act.NOTHING)
+            self.outcome = PullOutcome(self.order, Act.NOTHING)
             return
         where = f" {error.filename}" if error.filename else ""
         why = f"cannot follow the registry: {error.strerror}{where}"
-        self.outcome = Outcome(self.order, Act.COMPLAIN, why, is_unfinished=True)
+        self.outcome = PullOutcome(self.order, Act.COMPLAIN, why, is_unfinished=True)
 
 
 def _set_aside(step: _Step, inode: int, why: str) -> None:

@@ -6,7 +6,7 @@ from emperor.linux.placed_file import Owner
 from emperor.linux.pulled_journal import Journal
 from emperor.model.pulled import Occasion
 from emperor.model.registration import Entry, RegisteredIni
-from emperor.pull.pulled_inis import Order, Outcome, PulledInis
+from emperor.pull.pulled_inis import Order, PulledInis, PullOutcome
 
 A, B = "a.example", "b.example"
 OWNER = Owner(5, 60)
@@ -34,7 +34,7 @@ class Backend:
     def close(self) -> None:
         self.journal.close()
 
-    def follow(self, entry: Entry, occasion: Occasion = Occasion.HIT) -> Outcome:
+    def follow(self, entry: Entry, occasion: Occasion = Occasion.HIT) -> PullOutcome:
         (outcome,) = self.inis.carry_out([order(entry, occasion)])
         return outcome
 
