@@ -72,7 +72,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CompileOutcome:
     """What the program prints: how many files it has compiled, found up to date, and cannot
     compile; why it stopped before the end, if it did; and who owns the folders that it could not
     write to. It runs as the user of the app, who may have changed what it prints."""
@@ -149,7 +149,7 @@ class ByteCompiler:
 
     async def _passes(
         self, definition: Definition, spec: Spec, sources: Sources, python: tuple[str, str]
-    ) -> Outcome:
+    ) -> CompileOutcome:
         version, path = python
         major, minor = version.split(".")
         folders = sources.with_packages(version)
@@ -170,7 +170,7 @@ class ByteCompiler:
                 )
         return outcome
 
-    async def _run(self, python: str, asked: Asked, user: Identity) -> Outcome:
+    async def _run(self, python: str, asked: Asked, user: Identity) -> CompileOutcome:
         """Raises CannotLaunch."""
         argv = [python, "-I", "-S", "-c", PROGRAM, json.dumps(asdict(asked))]
         is_other = user.uid not in (ROOT, os.geteuid())
@@ -183,13 +183,15 @@ class ByteCompiler:
                 argv, environment, _LONGEST_OUTCOME, _LONGEST_SECONDS
             )
         how = str(ended) if ended else "it cannot be killed"
-        return outcome_in(printed) or Outcome(0, 0, 0, f"the program gave no answer: {how}", ())
+        return outcome_in(printed) or CompileOutcome(
+            0, 0, 0, f"the program gave no answer: {how}", ()
+        )
 
 
-def outcome_in(printed: bytes) -> Outcome | None:
+def outcome_in(printed: bytes) -> CompileOutcome | None:
     """What the program has printed, as far as it can be true; None for anything else."""
     try:
-        outcome = from_json(printed.splitlines()[-1], Outcome)
+        outcome = from_json(printed.splitlines()[-1], CompileOutcome)
     except (ValueError, IndexError):
         return None
     if max(outcome.compiled, *outcome.others, 0) > _LARGEST_NUMBER:
@@ -198,7 +200,7 @@ def outcome_in(printed: bytes) -> Outcome | None:
     return replace(outcome, stopped=stopped, others=outcome.others[:_MOST_OWNERS])
 
 
-def _tell(spec: Spec, outcome: Outcome, seconds: float) -> None:
+def _tell(spec: Spec, outcome: CompileOutcome, seconds: float) -> None:
     """One line about an app."""
     more = f"; stopped, since {outcome.stopped}" if outcome.stopped else ""
     log.info(

@@ -4,7 +4,7 @@ This is a program of its own, in the manner of `compileall`. emperord runs its t
 the app's version, as the user of the app or the owner of its code, when the machine has nothing
 else to do. It must work in every Python 3.6 or later.
 
-Its argument is JSON, `Asked` of emperor/uwsgi/byte_code.py. It prints a line of JSON, `Outcome`
+Its argument is JSON, `Asked` of emperor/uwsgi/byte_code.py. It prints a line of JSON, `CompileOutcome`
 there. Its folders may be hostile: it reads regular files only and up to a size, follows no link to
 a folder, and stops at its bounds. A file that is up to date costs two calls of stat(2).
 """

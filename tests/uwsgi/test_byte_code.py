@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from emperor.uwsgi.byte_code import Outcome, outcome_in
+from emperor.uwsgi.byte_code import CompileOutcome, outcome_in
 
 _GOOD = {"compiled": 3, "current": 2, "broken": 1, "stopped": "", "others": [0]}
 
@@ -12,17 +12,17 @@ _GOOD = {"compiled": 3, "current": 2, "broken": 1, "stopped": "", "others": [0]}
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, Outcome(3, 2, 1, "", (0,))),
-        ({"stopped": "a\nb  c"}, Outcome(3, 2, 1, "a b c", (0,))),
-        ({"stopped": "x" * 300}, Outcome(3, 2, 1, "x" * 200, (0,))),
-        ({"others": [*range(99)]}, Outcome(3, 2, 1, "", (0, 1, 2))),
+        ({}, CompileOutcome(3, 2, 1, "", (0,))),
+        ({"stopped": "a\nb  c"}, CompileOutcome(3, 2, 1, "a b c", (0,))),
+        ({"stopped": "x" * 300}, CompileOutcome(3, 2, 1, "x" * 200, (0,))),
+        ({"others": [*range(99)]}, CompileOutcome(3, 2, 1, "", (0, 1, 2))),
         ({"others": [2**40]}, None),
         ({"compiled": 2**60}, None),
         ({"compiled": "3"}, None),
     ],
 )  # fmt: skip
 def test_an_answer_is_taken_as_far_as_it_can_be_true(
-    changes: dict[str, object], expected: Outcome | None
+    changes: dict[str, object], expected: CompileOutcome | None
 ) -> None:
     assert outcome_in(json.dumps(_GOOD | changes).encode() + b"\n") == expected
 

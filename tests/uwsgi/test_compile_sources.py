@@ -14,13 +14,13 @@ import msgspec
 import pytest
 
 from emperor.linux.processes import without_capabilities
-from emperor.uwsgi.byte_code import PROGRAM, Asked, Outcome
+from emperor.uwsgi.byte_code import PROGRAM, Asked, CompileOutcome
 from tests.eventually import PATIENCE_SECONDS
 
 _OTHER = getpwnam("games").pw_uid
 
 
-def compiled(folder: Path, **changes: object) -> Outcome:
+def compiled(folder: Path, **changes: object) -> CompileOutcome:
     """What the program tells of that folder."""
     asked = replace(Asked(sys.version_info[:2], (str(folder),)), **changes)  # type: ignore[arg-type]
     argv = [sys.executable, "-I", "-S", "-c", PROGRAM, json.dumps(asdict(asked))]
@@ -29,7 +29,7 @@ def compiled(folder: Path, **changes: object) -> Outcome:
         capture_output=True, timeout=PATIENCE_SECONDS, check=True,
     )  # fmt: skip
     assert not done.stderr
-    return msgspec.json.decode(done.stdout, type=Outcome)
+    return msgspec.json.decode(done.stdout, type=CompileOutcome)
 
 
 def names(folder: Path) -> set[str]:
