@@ -53,7 +53,7 @@ _GROUP = ".byte-code"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CompileRequest:
     """What the program gets: the version of Python that it must be, the folders, the level of
     optimization, the folder of the byte code if it is not beside the sources, the user who alone
     may be able to change what it looks at (None: anybody), and its bounds. Files are counted that
@@ -153,16 +153,16 @@ class ByteCompiler:
         version, path = python
         major, minor = version.split(".")
         folders = sources.with_packages(version)
-        asked = Asked((int(major), int(minor)), folders, sources.level, sources.prefix)
+        request = CompileRequest((int(major), int(minor)), folders, sources.level, sources.prefix)
         user = spec.identity or self._accounts.daemon
-        asked = replace(asked, owner=ROOT if user.uid == ROOT else None)
-        outcome = await self._run(path, asked, user)
+        request = replace(request, owner=ROOT if user.uid == ROOT else None)
+        outcome = await self._run(path, request, user)
         if sources.prefix or not is_administrator(definition.owner, self._accounts):
             return outcome
         for uid in outcome.others:
             owner = self._accounts.user(str(uid))
             if owner is not None and uid != user.uid and os.geteuid() == ROOT:
-                more = await self._run(path, replace(asked, owner=uid), owner)
+                more = await self._run(path, replace(request, owner=uid), owner)
                 outcome = replace(
                     outcome,
                     compiled=outcome.compiled + more.compiled,
@@ -170,9 +170,9 @@ class ByteCompiler:
                 )
         return outcome
 
-    async def _run(self, python: str, asked: Asked, user: Identity) -> CompileOutcome:
+    async def _run(self, python: str, request: CompileRequest, user: Identity) -> CompileOutcome:
         """Raises CannotLaunch."""
-        argv = [python, "-I", "-S", "-c", PROGRAM, json.dumps(asdict(asked))]
+        argv = [python, "-I", "-S", "-c", PROGRAM, json.dumps(asdict(request))]
         is_other = user.uid not in (ROOT, os.geteuid())
         argv = as_identity(user, argv) if is_other else without_capabilities(argv)
         name = group_name(user.uid, _GROUP, secrets.randbits(40))

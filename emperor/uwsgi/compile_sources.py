@@ -4,9 +4,10 @@ This is a program of its own, in the manner of `compileall`. emperord runs its t
 the app's version, as the user of the app or the owner of its code, when the machine has nothing
 else to do. It must work in every Python 3.6 or later.
 
-Its argument is JSON, `Asked` of emperor/uwsgi/byte_code.py. It prints a line of JSON, `CompileOutcome`
-there. Its folders may be hostile: it reads regular files only and up to a size, follows no link to
-a folder, and stops at its bounds. A file that is up to date costs two calls of stat(2).
+Its argument is JSON, `CompileRequest` of emperor/uwsgi/byte_code.py. It prints a line of JSON,
+`CompileOutcome` there. Its folders may be hostile: it reads regular files only and up to a size,
+follows no link to a folder, and stops at its bounds. A file that is up to date costs two calls of
+stat(2).
 """
 
 import errno
@@ -46,9 +47,9 @@ class Full(Exception):
 class Compiler:
     """Compiles file after file, up to the bounds that were asked for."""
 
-    def __init__(self, asked: "dict[str, Any]") -> None:
-        self.asked = asked
-        self.owner: int | None = asked["owner"]
+    def __init__(self, request: "dict[str, Any]") -> None:
+        self.request = request
+        self.owner: int | None = request["owner"]
         self.compiled = self.current = self.broken = self.files = self.bytes = self.entries = 0
         self.others: set[int] = set()
         self.seen: set[tuple[int, int]] = set()
@@ -97,7 +98,7 @@ class Compiler:
             try:
                 target = self.target(source)
                 before = os.stat(source)
-                if not stat.S_ISREG(before.st_mode) or before.st_size > self.asked["largest"]:
+                if not stat.S_ISREG(before.st_mode) or before.st_size > self.request["largest"]:
                     continue
                 if is_current(target, before):
                     self.current += 1
@@ -113,7 +114,7 @@ class Compiler:
 
     def target(self, source: str) -> str:
         """Where Python looks for the byte code of that source."""
-        level = self.asked["optimize"]
+        level = self.request["optimize"]
         return importlib.util.cache_from_source(source, optimization=level or "")
 
     def can_write(self, target: str) -> bool:
@@ -139,10 +140,10 @@ class Compiler:
             info = os.fstat(fd)
             if not stat.S_ISREG(info.st_mode) or not self.is_trusted(info):
                 return
-            data = file.read(self.asked["largest"] + 1)
+            data = file.read(self.request["largest"] + 1)
         self.bytes += len(data)
         try:
-            code = compile(data, source, "exec", 0, True, self.asked["optimize"])
+            code = compile(data, source, "exec", 0, True, self.request["optimize"])
         except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
             self.broken += 1
             return
@@ -152,12 +153,15 @@ class Compiler:
 
     def check(self) -> None:
         """Raises Full if a bound is reached."""
-        if self.files > self.asked["most_files"] or self.entries > 10 * self.asked["most_files"]:
-            raise Full("there are more than {} files".format(self.asked["most_files"]))
-        if self.bytes > self.asked["most_bytes"]:
-            raise Full("there are more than {} MB".format(self.asked["most_bytes"] >> 20))
-        if time.process_time() > self.asked["seconds"]:
-            raise Full("it took more than {:g} s of the CPU".format(self.asked["seconds"]))
+        if (
+            self.files > self.request["most_files"]
+            or self.entries > 10 * self.request["most_files"]
+        ):
+            raise Full("there are more than {} files".format(self.request["most_files"]))
+        if self.bytes > self.request["most_bytes"]:
+            raise Full("there are more than {} MB".format(self.request["most_bytes"] >> 20))
+        if time.process_time() > self.request["seconds"]:
+            raise Full("it took more than {:g} s of the CPU".format(self.request["seconds"]))
 
 
 def is_open(info: os.stat_result) -> bool:
@@ -236,16 +240,16 @@ def places(folders: "list[str]", owner: "int | None") -> "Iterator[str]":
 
 def main() -> None:
     """The program."""
-    asked = json.loads(sys.argv[1])
-    if list(sys.version_info[:2]) != asked["version"]:
+    request = json.loads(sys.argv[1])
+    if list(sys.version_info[:2]) != request["version"]:
         return
     limit_resources()
-    sys.pycache_prefix = asked["prefix"] or None
-    compiler = Compiler(asked)
+    sys.pycache_prefix = request["prefix"] or None
+    compiler = Compiler(request)
     stopped = ""
-    for folder in asked["folders"]:
+    for folder in request["folders"]:
         try:
-            for place in places([folder], asked["owner"]):
+            for place in places([folder], request["owner"]):
                 free = os.statvfs(place)
                 if free.f_bavail * free.f_frsize < _LEFT_BYTES:
                     raise Full(f"there is no room in {place}")

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from emperor.linux.processes import without_capabilities
-from emperor.uwsgi.byte_code import PROGRAM, Asked, CompileOutcome
+from emperor.uwsgi.byte_code import PROGRAM, CompileOutcome, CompileRequest
 from tests.eventually import PATIENCE_SECONDS
 
 _OTHER = getpwnam("games").pw_uid
@@ -22,10 +22,10 @@ _OTHER = getpwnam("games").pw_uid
 
 def compiled(folder: Path, **changes: object) -> CompileOutcome:
     """What the program tells of that folder."""
-    asked = replace(Asked(sys.version_info[:2], (str(folder),)), **changes)  # type: ignore[arg-type]
-    argv = [sys.executable, "-I", "-S", "-c", PROGRAM, json.dumps(asdict(asked))]
+    request = replace(CompileRequest(sys.version_info[:2], (str(folder),)), **changes)  # type: ignore[arg-type]
+    argv = [sys.executable, "-I", "-S", "-c", PROGRAM, json.dumps(asdict(request))]
     done = subprocess.run(
-        without_capabilities(argv) if asked.owner == 0 else argv,
+        without_capabilities(argv) if request.owner == 0 else argv,
         capture_output=True, timeout=PATIENCE_SECONDS, check=True,
     )  # fmt: skip
     assert not done.stderr
@@ -138,8 +138,8 @@ def test_an_endless_tree_ends(tmp_path: Path) -> None:
 
 def test_a_python_of_another_version_does_nothing(tmp_path: Path) -> None:
     module(tmp_path / "a.py")
-    asked = asdict(Asked((2, 7), (str(tmp_path),)))
-    argv = [sys.executable, "-I", "-S", "-c", PROGRAM, json.dumps(asked)]
+    request = asdict(CompileRequest((2, 7), (str(tmp_path),)))
+    argv = [sys.executable, "-I", "-S", "-c", PROGRAM, json.dumps(request)]
     assert subprocess.run(argv, capture_output=True, check=True).stdout == b""
     assert not names(tmp_path)
 
