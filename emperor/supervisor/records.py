@@ -28,7 +28,7 @@ class Slot(Enum):
     SECOND = "second"
 
 
-class Result(Enum):
+class OrderStatus(Enum):
     """What came of an order."""
 
     DONE = "done"
@@ -40,7 +40,7 @@ class Result(Enum):
 class OrderOutcome:
     """What came of an order. `why` explains FAILED and GONE."""
 
-    result: Result
+    status: OrderStatus
     why: str = ""
 
 
@@ -62,12 +62,12 @@ class Order:
         failure = None if self.event in _WANTS_NO_APP else self.failure
         if self.event in WAKES:
             failure = closed or failure
-        self.tell(Result.FAILED if failure is not None else Result.DONE, failure)
+        self.tell(OrderStatus.FAILED if failure is not None else OrderStatus.DONE, failure)
 
-    def tell(self, result: Result, why: str | None) -> None:
+    def tell(self, status: OrderStatus, why: str | None) -> None:
         """Tell the outcome, unless nobody waits for it any more."""
         if not self.outcome.cancelled():
-            self.outcome.set_result(OrderOutcome(result, why or ""))
+            self.outcome.set_result(OrderOutcome(status, why or ""))
 
 
 class Child(ProcessRecord):
@@ -168,9 +168,9 @@ class Vassal(VassalRecord):
             closed = f"it is in maintenance, which `{end}` ends"
         for order in orders:
             if fault:
-                order.tell(Result.FAILED, fault)
+                order.tell(OrderStatus.FAILED, fault)
             elif self.state is State.REMOVED:
-                order.tell(Result.GONE, self.last_stop.why if self.last_stop else None)
+                order.tell(OrderStatus.GONE, self.last_stop.why if self.last_stop else None)
             else:
                 order.report(closed)
 

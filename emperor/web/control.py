@@ -24,7 +24,7 @@ from emperor.model.refusal import Refusal
 from emperor.model.status import Report, UpgradeAccepted, as_json
 from emperor.supervisor.events import EventLog
 from emperor.supervisor.governor import Governor
-from emperor.supervisor.records import OrderOutcome, Result, Vassal
+from emperor.supervisor.records import OrderOutcome, OrderStatus, Vassal
 from emperor.supervisor.slices import slices
 from emperor.web.activity import ActivityReporter, Asked
 from emperor.web.aiohttp_server import web
@@ -317,9 +317,9 @@ class Control:
 
 def require_done(name: str, domain: str, outcome: OrderOutcome) -> None:
     """Raise ApiError unless the order `name` was carried out."""
-    if outcome.result is Result.FAILED:
+    if outcome.status is OrderStatus.FAILED:
         raise ApiError(ProblemCode.ORDER_FAILED, f"cannot {name} {domain}: {outcome.why}")
-    if outcome.result is Result.GONE:
+    if outcome.status is OrderStatus.GONE:
         raise ApiError(ProblemCode.NO_SUCH_VASSAL, f"{domain} is no vassal any more: {outcome.why}")
 
 

@@ -13,7 +13,7 @@ from emperor.model.lifecycle import Event
 from emperor.model.posture import Connections
 from emperor.model.spec import Activation, Spec
 from emperor.supervisor.maintenance import Maintenance
-from emperor.supervisor.records import Result
+from emperor.supervisor.records import OrderStatus
 from tests.eventually import eventually_async
 from tests.supervisor.fake_store import FakeNote
 from tests.supervisor.world import SPEC, World
@@ -22,14 +22,14 @@ ALWAYS = replace(SPEC, idle=0)
 SOCKET = replace(SPEC, activation=Activation.SOCKET)
 
 
-def order(world: World, event: Event) -> Result | None:
+def order(world: World, event: Event) -> OrderStatus | None:
     """What came of an order, None while it is under way."""
     outcome = world.governor.order(world.vassal, event, f"emperorctl {event.value}")
-    return outcome.result().result if outcome.done() else None
+    return outcome.result().status if outcome.done() else None
 
 
 def begin(world: World) -> None:
-    assert order(world, Event.MAINTENANCE_ON) is Result.DONE
+    assert order(world, Event.MAINTENANCE_ON) is OrderStatus.DONE
 
 
 @pytest.mark.parametrize("spec", [SPEC, SOCKET])
@@ -52,7 +52,7 @@ def test_an_app_that_runs_finishes_its_requests_first() -> None:
     assert not served.is_shut, "the app still holds this listener"
     world.hit()
     process.exits()
-    assert (world.state, outcome.result().result) == ("parked", Result.DONE)
+    assert (world.state, outcome.result().status) == ("parked", OrderStatus.DONE)
     assert served.is_shut, "what is queued is answered"
     assert world.listener is not served
     assert (world.listener.barred, world.listener.watched) == (True, True)
@@ -63,9 +63,9 @@ def test_an_order_to_start_fails_in_maintenance(event: Event) -> None:
     world = World()
     begin(world)
     outcome = world.governor.order(world.vassal, event, "emperorctl").result()
-    assert outcome.result is Result.FAILED
+    assert outcome.status is OrderStatus.FAILED
     assert "emperorctl maintenance a.example off" in outcome.why
-    assert order(world, Event.IDLE) is Result.DONE
+    assert order(world, Event.IDLE) is OrderStatus.DONE
 
 
 def test_a_pending_start_is_dropped() -> None:
@@ -85,7 +85,7 @@ def test_a_throttle_ends_and_failures_are_forgotten() -> None:
     assert world.state == "throttled"
     begin(world)
     assert (world.state, world.clock.pending) == ("parked", 0)
-    assert order(world, Event.MAINTENANCE_OFF) is Result.DONE
+    assert order(world, Event.MAINTENANCE_OFF) is OrderStatus.DONE
     assert world.vassal.consecutive_failures == 0
     world.hit()
     assert world.state == "starting"
@@ -94,7 +94,7 @@ def test_a_throttle_ends_and_failures_are_forgotten() -> None:
 def test_the_end_of_maintenance_lets_connections_wake_again() -> None:
     world = World(SOCKET)
     begin(world)
-    assert order(world, Event.MAINTENANCE_OFF) is Result.DONE
+    assert order(world, Event.MAINTENANCE_OFF) is OrderStatus.DONE
     assert world.vassal.posture.connections is Connections.WAKE
     assert not world.listener.barred
     world.listener.connect()
@@ -186,7 +186,7 @@ def test_a_changed_ini_does_not_end_maintenance() -> None:
     world = World()
     begin(world)
     world.governor.revise(replace(SPEC, backlog=7))
-    assert order(world, Event.REVISED) is Result.DONE
+    assert order(world, Event.REVISED) is OrderStatus.DONE
     assert (world.state, world.listener.barred) == ("parked", True)
     world.listener.in_place = False
     world.hit()

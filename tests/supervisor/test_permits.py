@@ -7,7 +7,7 @@ from emperor.model.lifecycle import Event
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Once, Spec
 from emperor.supervisor.permission import GovernorPermission
-from emperor.supervisor.records import OrderOutcome, Result
+from emperor.supervisor.records import OrderOutcome, OrderStatus
 from tests.supervisor.world import SPEC, World
 
 DOMAIN = SPEC.domain
@@ -111,7 +111,7 @@ def test_an_order_to_start_tells_why_the_app_does_not() -> None:
     fleet = Fleet()
     outcome = fleet.governor.order(fleet.vassal, Event.START, "emperorctl start")
     fleet.permission.forbid(DOMAIN, "it runs on 192.0.2.2")
-    assert outcome.result(0) == OrderOutcome(Result.FAILED, "it runs on 192.0.2.2")
+    assert outcome.result(0) == OrderOutcome(OrderStatus.FAILED, "it runs on 192.0.2.2")
 
 
 def test_a_running_app_of_an_earlier_daemon_is_told_of() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from emperor.model.lifecycle import Event
 from emperor.model.spec import Identity, OnChange, Spec, Stamp
-from emperor.supervisor.records import Result
+from emperor.supervisor.records import OrderStatus
 from tests.supervisor.fake_launcher import FakeProcess
 from tests.supervisor.world import SPEC, World
 
@@ -165,7 +165,7 @@ def test_an_order_tries_the_newest_version_again(event: Event) -> None:
         assert world.launcher.last.spec == SPEC
         world.launcher.last.accepts()
     assert (world.state, in_effect(world)) == ("running", GOOD)
-    assert order.result().result is Result.FAILED
+    assert order.result().status is OrderStatus.FAILED
     assert "exit status 22" in order.result().why
 
 
