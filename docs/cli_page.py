@@ -41,7 +41,7 @@ def commands() -> str:
 
 
 def _section(context: click.Context, group: click.Group, name: str) -> Iterator[str]:
-    """That of a command, and those of the commands in it; `name` has all its words."""
+    """The section of a command, and those of the commands in it; `name` has all its words."""
     command = group.get_command(context, name.rpartition(" ")[2])
     assert command is not None
     yield from _told(command, name)

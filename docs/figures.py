@@ -108,7 +108,8 @@ class Figures:
     def update(
         self, rows: dict[str, Measured], compared: dict[str, Compared], whole: bool
     ) -> "Figures":
-        """With these rows in the place of those of the same name; of a whole run, of all rows."""
+        """A copy with `rows` in the place of rows of the same name; after a whole run, in the place
+        of all rows."""
         if whole:
             return replace(self, measured=rows, compared=compared)
         return replace(self, measured=self.measured | rows, compared=self.compared | compared)
@@ -209,7 +210,7 @@ class Quotes:
         return row in self._figures.compared
 
     def rounds(self, rows: Collection[str]) -> str:
-        """Of how many rounds the medians in these rows are: 15, or 3 to 15."""
+        """The number of rounds whose medians these rows have: 15, or 3 to 15."""
         return _span({self._row(row).n for row in rows})
 
     def dates(self) -> str:

@@ -102,8 +102,8 @@ class Authority:
         return certificate, self._folder / f"{name}.key"
 
     def _expired(self, valid: bytes) -> bytes:
-        """The same certificate, of yesterday. openssl(1) of Debian 13 makes none that has
-        expired by `-days`."""
+        """A copy of the certificate that expired yesterday. openssl(1) of Debian 13 makes none that
+        has expired by `-days`."""
         new = x509.load_pem_x509_certificate(valid)
         key = load_pem_private_key((self._folder / "ca.key").read_bytes(), None)
         assert isinstance(key, EllipticCurvePrivateKey)
@@ -152,7 +152,7 @@ class Member:
             )  # fmt: skip
 
     def option(self, option: str) -> None:
-        """One more from its next start on."""
+        """Give it one more option from its next start on."""
         self._command = [*self._command, option]
 
     def kill(self) -> None:
@@ -226,11 +226,12 @@ class EtcdCluster:
         return context
 
     def access_to(self, *members: Member) -> RegistryAccess:
-        """The same, with these members alone."""
+        """The access of the fleet's user to these members alone."""
         return replace(self.access, endpoints=tuple(each.address.client for each in members))
 
     def access_file(self, path: Path, user: str = USER) -> Path:
-        """That access as a file for `registry-config`; or that of another user of RIGHTS."""
+        """Write the access of the fleet's user, or of another user of RIGHTS, as a file for
+        `registry-config`."""
         access = replace(self.access, user=user)
         path.write_text(
             f"[registry]\nendpoints = {' '.join(access.endpoints)}\nca-file = {access.ca_file}\n"
@@ -312,7 +313,8 @@ class EtcdCluster:
     def try_etcdctl(
         self, *arguments: str, as_root: bool = True, member: Member | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        """The same, asked of one member; whether it succeeded is the caller's to see."""
+        """Run etcdctl(1), which asks all members, or one; whether it succeeded is the caller's to
+        see."""
         return subprocess.run(
             [*self.command(as_root, member), *arguments],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,

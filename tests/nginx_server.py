@@ -19,7 +19,7 @@ _KNOCK = r"connect\(\) to unix:\S+/socket failed \((13: Permission denied|2: No 
 
 
 def free_ports(count: int) -> list[int]:
-    """So many different TCP ports of 127.0.0.1 that are free now.
+    """The numbers of so many different TCP ports of 127.0.0.1 that are free now.
 
     They stay free: no other run is in this network (tests/host.py)."""
     with ExitStack() as stack:

@@ -77,7 +77,7 @@ def _control_groups() -> Iterator[str]:
 
 
 def _namespaces() -> Iterator[str]:
-    """Those that only a descriptor of this process keeps alive."""
+    """The namespaces that only a descriptor of this process keeps alive."""
     for entry in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # that of the listing itself
             if (target := os.readlink(entry)).startswith(("net:[", "mnt:[", "pid:[", "user:[")):

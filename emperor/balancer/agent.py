@@ -154,7 +154,7 @@ class Agent:
         self._news.taken(table)
 
     async def _act(self) -> None:
-        """Do by itself what it may, whenever that is due."""
+        """Change the table whenever a change is due that the agent may make by itself."""
         while True:
             self._changed.clear()
             if not self._is_written:
@@ -180,7 +180,8 @@ class Agent:
         return None
 
     async def _change(self, table: SlotTable) -> None:
-        """Another agent may do the same: only one change of a table succeeds."""
+        """Change the table, if that is due. Another agent may do so at the same time, and only one
+        of the changes succeeds."""
         step = due(self._policy, table, self._view.members, self._attendance, self._clock())
         if step is None or self._view.table is None:
             return
@@ -198,7 +199,8 @@ class Agent:
             self._news.done(step)
 
     async def _note_absences(self, table: SlotTable) -> None:
-        """For people who ask since when a backend is down. An agent may have no right to write."""
+        """Note since when backends are down, for people who ask. An agent may have no right to
+        write."""
         down = [each for each in table.backends if each not in self._view.members]
         before = self._view.down_since()
         now = absences.seen(before, down, int(time.time()))

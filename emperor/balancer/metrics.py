@@ -109,7 +109,8 @@ def _lines(numbers: Numbers) -> Iterator[str]:
 
 
 def _family(described: Described, values: Mapping[str, float]) -> str:
-    """With one sample for each value of its label, which is empty where it has none."""
+    """A metric in Prometheus' format, with one sample for each value of its label, which is empty
+    where it has none."""
     name = described.name
     lines = [f"# HELP {name} {described.help}", f"# TYPE {name} {described.kind.value}"]
     for label, value in values.items():

@@ -90,10 +90,10 @@ class Owner(Protocol):
     """Who has made a base."""
 
     def on_ready(self, base: "BaseProcess") -> None:
-        """It has imported, and can fork."""
+        """The base has imported its modules, and can fork."""
 
     def on_end(self, base: "BaseProcess", ended: Exit) -> None:
-        """It has exited."""
+        """The base has exited."""
 
 
 class BaseProcess:

@@ -280,12 +280,14 @@ class Bases:
         return root is not None and root.is_child
 
     def _root_is_new(self) -> None:
-        """Those of homes have the memory of the one before."""
+        """End the bases of homes, which have the memory of the base of the standard library before
+        this one, and make the next one that was lost."""
         self._end_all()
         self._lost.make_next()
 
     def _modules(self, home: Home, apps: Iterable[str]) -> list[str]:
-        """Those that these apps have imported. If they are too many, the largest app lacks some."""
+        """The modules that these apps have imported. If they are too many, the largest app lacks
+        some."""
         assert self._modules_of
         user = home.user.uid if home.user else os.geteuid()
         lists = sorted((self._modules_of(app, user) for app in apps), key=len)
@@ -308,7 +310,7 @@ class Bases:
         return root.start(order, fds, on_exit, lambda _: None) if root is not None else None
 
     def on_ready(self, base: HomeBase) -> None:
-        """It can fork."""
+        """The base can fork, and takes the place of the one before it."""
         for home in [home for home, each in self._coming.items() if each is base]:
             if home in self._of_homes:
                 self._end_one(self._of_homes.pop(home))
@@ -317,7 +319,7 @@ class Bases:
         self._lost.is_over(base)
 
     def on_end(self, base: HomeBase) -> None:
-        """It has exited."""
+        """The base has exited. No other one is made for its home before a delay has passed."""
         self._ending.discard(base)
         for bases in (self._of_homes, self._coming):
             for home in [home for home, each in bases.items() if each is base]:
@@ -335,7 +337,7 @@ class Bases:
         base.end()
 
     def _end_all(self) -> None:
-        """End those of homes."""
+        """End the bases of homes."""
         for home in {*self._of_homes, *self._coming}:
             self._end(home)
 

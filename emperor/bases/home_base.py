@@ -49,17 +49,17 @@ class Earlier:
 
 
 class Keeper(Protocol):
-    """Is told what becomes of a base."""
+    """Whoever is told what becomes of a base."""
 
     def on_ready(self, base: "HomeBase") -> None:
-        """It can fork."""
+        """The base can fork."""
 
     def on_end(self, base: "HomeBase") -> None:
-        """It has exited."""
+        """The base has exited."""
 
 
 class HomeBase:
-    """From its making to its end; there may be another one after it."""
+    """A base of a home, from its making to its end; there may be another one after it."""
 
     def __init__(
         self,
@@ -161,13 +161,13 @@ class HomeBase:
         return self.is_stale or age > LONGEST_SECONDS or self._base.forks >= MOST_FORKS
 
     def on_ready(self, base: BaseProcess) -> None:
-        """It can fork."""
+        """The process of this base can fork."""
         self._is_ready = True
         self._made = self._loop.time()
         self._keeper.on_ready(self)
 
     def on_end(self, base: BaseProcess, ended: Exit) -> None:
-        """It has exited."""
+        """The process of this base has exited."""
         if not self._is_ended:
             why = base.problem or str(ended)
             log.warning(
@@ -205,12 +205,12 @@ class HomeBase:
 
     @property
     def process(self) -> BaseProcess:
-        """Its process."""
+        """The process of this base."""
         return self._base
 
     @property
     def ended(self) -> asyncio.Event:
-        """Is set when it has exited."""
+        """An event that is set when the process has exited."""
         return self._base.ended
 
     def end(self) -> None:

@@ -17,7 +17,8 @@ _MOST_PAGES = 6000
 
 
 class HotPages:
-    """Those of one base. `look` compares an app with the base from which it was forked."""
+    """The memory that the apps of one base use while they start. `look` compares an app with the
+    base from which it was forked."""
 
     def __init__(
         self,

@@ -34,7 +34,7 @@ class FoundBase:
 
     @property
     def held(self) -> Held:
-        """The same for who goes on with it."""
+        """The base, as the daemon that goes on with it needs it."""
         kept = self.kept
         is_child = self.condition.is_child
         return Held(kept.pid, self.control, self.pidfd, is_child, kept.imported, kept.forks)

@@ -18,7 +18,8 @@ Make = Callable[[Sharing, Sequence[str]], HomeBase | None]
 
 
 class LostBases:
-    """Those that are not there again. `may_make` says whether one may be made at this moment."""
+    """Makes the bases that are not there again, one after the other. `may_make` says whether one
+    may be made at this moment."""
 
     def __init__(self, make: Make, may_make: Callable[[], bool]) -> None:
         self._make = make
@@ -28,8 +29,8 @@ class LostBases:
         self._made: HomeBase | None = None
 
     def add(self, recipe: Recipe, groups: Groups) -> None:
-        """One more, unless the number of its user is another's by now: no app has started that has
-        been asked for that."""
+        """Note one more base, unless the number of its user is another's by now: no app has started
+        that has been asked for that."""
         user = recipe.home.user
         if user is None or not groups.can_make:
             return
@@ -42,7 +43,7 @@ class LostBases:
             self._made = self._make(*self._left.popleft())
 
     def is_over(self, base: HomeBase) -> None:
-        """That base can fork, or has ended. If it was made here, the next one is made."""
+        """The base can fork, or has ended. If it was made here, the next one is made."""
         if base is self._made:
             self._made = None
             self.make_next()

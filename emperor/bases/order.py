@@ -78,12 +78,12 @@ def answer(imported: Imported) -> bytes:
 
 
 def import_of(data: bytes) -> Import:
-    """The first message."""
+    """The first message to a base, from its bytes."""
     return Import(**json.loads(data))
 
 
 def order_of(data: bytes) -> Order:
-    """Each further one."""
+    """Each further message to a base, from its bytes."""
     told = json.loads(data)
     place, user = told["place"], told["place"]["user"]
     place["user"] = User(**user) if user else None

@@ -20,7 +20,8 @@ class Program:
     pyuwsgi: str
 
     def version(self) -> Version:
-        """Another one after an upgrade of Python or of emperord. Raises OSError."""
+        """The version of the files of a base, which is another one after an upgrade of Python or of
+        emperord. Raises OSError."""
         return version_of(self.python, os.path.dirname(os.__file__), self.pyuwsgi)
 
 

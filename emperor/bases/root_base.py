@@ -88,7 +88,7 @@ class RootBase:
         return self._spawner.spawn(command, self._environment, fds, on_exit)
 
     def on_ready(self, base: BaseProcess) -> None:
-        """It takes the place of the base before it."""
+        """The base can fork, and takes the place of the one before it."""
         if self._current is not None:
             self._current.end()
         self._coming = None

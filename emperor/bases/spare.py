@@ -22,8 +22,8 @@ _GONE_OR_STOPPED = ("", "T", "t", "Z", "X", "x")
 
 @dataclass(frozen=True, slots=True)
 class Spare:
-    """It waits at the other end of `channel`. `is_child`: its base is a child of the daemon, so it
-    must be one as well."""
+    """A process that waits for an order at the other end of `channel`. `is_child`: its base is a
+    child of the daemon, so it must be one as well."""
 
     pid: int
     pidfd: int

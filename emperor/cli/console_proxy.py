@@ -172,8 +172,8 @@ class Proxy:
         return CIMultiDict((name, headers[name]) for name in names if name in headers)
 
     def _client(self) -> aiohttp.ClientSession:
-        """For one request: a connection that is kept would be lost when the daemon restarts, and an
-        order on it might have been carried out or not."""
+        """A client for one request: a connection that is kept would be lost when the daemon
+        restarts, and an order on it might have been carried out or not."""
         return aiohttp.ClientSession(
             connector=aiohttp.UnixConnector(str(self._socket), force_close=True),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
@@ -234,7 +234,8 @@ def _text(status: int, text: str) -> web.Response:
 
 
 def _home() -> web.Response:
-    """Without the query: the token is no part of the address that the browser shows and keeps."""
+    """A redirect to the first page, without the query: the token is no part of the address that the
+    browser shows and keeps."""
     return web.Response(status=303, headers={"Location": HOME})
 
 

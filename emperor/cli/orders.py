@@ -74,8 +74,8 @@ def sleep(run_dir: Path, words: tuple[str, ...], everything: bool) -> None:
 @targets_arguments
 @click.pass_obj
 def stop(run_dir: Path, words: tuple[str, ...], everything: bool) -> None:
-    """The same as `emperorctl sleep`: the next hit wakes DOMAIN again. `emperorctl maintenance`
-    closes a site."""
+    """Put each DOMAIN to sleep, as `emperorctl sleep` does: the next hit wakes it again.
+    `emperorctl maintenance` closes a site."""
     click.echo(STOP_IS_SLEEP, err=True)
     asyncio.run(_order_all(run_dir, Operation.SLEEP, targets(words, everything)))
 

@@ -1,4 +1,4 @@
-"""From the API's JSON to the records of model/status.py, by their field names and types.
+"""Makes the records of model/status.py from the API's JSON, by their field names and types.
 
 A field that this version does not know is ignored, so that an older emperorctl can read what a
 newer daemon says.

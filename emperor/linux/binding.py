@@ -23,7 +23,8 @@ def may_bind(address: str, identity: Identity | None) -> bool:
 
 
 def _may_write(folder: str, identity: Identity) -> bool:
-    """By the mode of the folder. The user may be in any of the groups that can write there."""
+    """Whether the mode of the folder lets the user write. The user may be in any of the groups that
+    can write there."""
     try:
         info = os.stat(folder)
     except OSError:

@@ -138,7 +138,7 @@ def _seconds_of(file: Path) -> float | None:
 
 
 def _machine() -> tuple[float, float]:
-    """For how long the cores have worked, and for how long they had nothing to do."""
+    """The seconds that the cores have worked, and those in which they had nothing to do."""
     with open("/proc/stat", encoding="ascii") as file:
         ticks = [int(word) for word in file.readline().split()[1 : 1 + _TIMES]]
     idle = ticks[_IDLE] + ticks[_WAITING]

@@ -6,7 +6,8 @@ from emperor.model.free_space import FreeSpace
 
 
 def free_space_at(folder: os.PathLike[str]) -> FreeSpace:
-    """Of the file system that the folder is on. It may take as long as the disk. Raises OSError."""
+    """The free space of the file system that the folder is on. The call may take as long as the
+    disk. Raises OSError."""
     device, found = os.stat(folder).st_dev, os.statvfs(folder)
     unit = found.f_frsize
     free, all_of_it = found.f_bavail * unit, found.f_blocks * unit

@@ -66,8 +66,9 @@ def find_hierarchies(environment: Mapping[str, str], run_dir: Path) -> Hierarchi
 
 
 def rank(place: Hierarchy) -> tuple[bool, bool, bool]:
-    """By how well a group can be killed there, best first: v2 kills it at once, and pids of v1 lets
-    it fork no more meanwhile. systemd's own hierarchy of v1 is last."""
+    """A key that sorts hierarchies by how well a group can be killed there, best first: v2 kills it
+    at once, and pids of v1 lets it fork no more meanwhile. systemd's own hierarchy of v1 is
+    last."""
     return not place.is_v2, "pids" not in place.controllers, not place.controllers
 
 

@@ -139,7 +139,7 @@ class HistoryFile:
             ) from error
 
     def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do it, once more with a new file where this one turns out to be damaged."""
+        """Run `work`, and once more with a new file where this one turns out to be damaged."""
         try:
             try:
                 return work(self._opened())

@@ -14,7 +14,7 @@ from emperor.model.limit_hits import Hit, Reached
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """Of one group, since it was made."""
+    """What the kernel has counted of one group since it was made."""
 
     killed: int = 0
     refused: int = 0
@@ -40,7 +40,7 @@ class _Apps:
     found: OrderedDict[str, dict[Reached, OfApp]] = field(default_factory=OrderedDict)
 
     def count(self, app: str, limit: Reached, number: int) -> None:
-        """It has reached the limit so often."""
+        """Note that the app has reached the limit `number` times more."""
         self.found.setdefault(app, {})
         self.found.move_to_end(app)
         if len(self.found) > _MOST_APPS:

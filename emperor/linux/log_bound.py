@@ -94,7 +94,7 @@ class LogBound:
             self._check(names)
 
     def _check_all(self) -> None:
-        """In a thread, since there may be thousands."""
+        """Find the logs that are too large, in a thread, since there may be thousands of logs."""
         try:
             large = [name for name in os.listdir(self._folder) if self._is_large(name)]
         except OSError as error:
@@ -118,7 +118,7 @@ class LogBound:
             return False
 
     def _cut(self, name: str) -> None:
-        """In a thread, since the end of a large file takes the file system long."""
+        """Cut a log, in a thread, since the end of a large file takes the file system long."""
         try:
             cut(self._folder / name, min(self._limit // 4, MOST_KEPT))
         except OSError as error:

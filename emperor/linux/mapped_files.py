@@ -47,7 +47,8 @@ class MappedFiles:
 
 
 def _versions(folders: Collection[str]) -> dict[str, Version]:
-    """As they are now; another version for one that is gone."""
+    """The versions of the folders as they are now; a folder that is gone has a version that no
+    folder has."""
     found = {}
     for folder in folders:
         try:

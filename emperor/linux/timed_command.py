@@ -20,7 +20,7 @@ _TO_END_SECONDS = 1.0
 async def run_at_idle_priority(
     argv: Sequence[str], env: Mapping[str, str], longest_bytes: int, seconds: float
 ) -> tuple[Exit | None, bytes]:
-    """The same as `run_timed`, at idle priority."""
+    """Run a command as `run_timed` does, at idle priority."""
     return await run_timed([*_AT_IDLE_PRIORITY, *argv], env, longest_bytes, seconds)
 
 

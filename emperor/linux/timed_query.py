@@ -159,8 +159,8 @@ class _Asking:
 
 
 def _asked(pids: Sequence[int], spent: Counter[int | None]) -> Sequence[int]:
-    """Those of the processes that are asked about. `spent` are the milliseconds that were waited
-    for processes of each user."""
+    """The processes among `pids` that are asked about. `spent` are the milliseconds that were
+    waited for processes of each user."""
     waiting = _waiting()
     if not waiting:
         return pids

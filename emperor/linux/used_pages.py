@@ -31,7 +31,8 @@ class Used:
         return Used(self.written & other.written, self.read & other.read)
 
     def packed(self, most: int) -> bytes:
-        """As runs of pages, see `runs`; `most` pages at most."""
+        """The pages as bytes, in runs (see `_runs`): at most `most` that were written, and `most`
+        that were read."""
         chosen = sorted(self.written)[:most]
         found = [_RUN.pack(*run, True) for run in _runs(chosen)]
         found += [_RUN.pack(*run, False) for run in _runs(sorted(self.read)[:most])]

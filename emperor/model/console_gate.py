@@ -50,8 +50,9 @@ class Refused:
 
 
 class BrowserGate:
-    """For the browser of one person on the loopback interface. The `token` of the printed link is
-    good for one cookie, with the value `session`. Connections of other users do not get here."""
+    """Judges the requests of one person's browser on the loopback interface. The `token` of the
+    printed link is good for one cookie, with the value `session`. Connections of other users do not
+    get here."""
 
     tells_user = False
 
@@ -86,8 +87,8 @@ class BrowserGate:
 
 
 class NginxGate:
-    """For an nginx that has asked who visits, and passes the name on. The file mode of the socket
-    decides who can connect."""
+    """Judges the requests of an nginx that has asked who visits, and passes the name on. The file
+    mode of the socket decides who can connect."""
 
     tells_user = True
 

@@ -44,7 +44,7 @@ class Patience:
     harmless: int = 0
 
     def after(self, was_marked: bool, is_harmful: bool) -> "Patience":
-        """The same after a further look."""
+        """The patience with a tenant after a further look."""
         if is_harmful:
             return Patience(min(2 * self.needed, _MOST_LOOKS))
         if not was_marked:

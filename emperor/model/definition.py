@@ -21,7 +21,7 @@ class BrokenIni(Exception):
         self.line = line
 
     def __str__(self) -> str:
-        """For example "line 3: cause; cure"."""
+        """The line, the cause and the cure, such as "line 3: cause; cure"."""
         place = f"line {self.line}: " if self.line else ""
         advice = f"; {self.cure}" if self.cure else ""
         return f"{place}{self.cause}{advice}"

@@ -20,7 +20,8 @@ class GoodIni:
 
 
 def that_fit(inis: Iterable[GoodIni], most_bytes: int) -> list[GoodIni]:
-    """As many as have room, the shortest first: long ones of a tenant push out nobody else's."""
+    """The inis that have room in `most_bytes`, the shortest first: long ones of a tenant push out
+    nobody else's."""
     fitting: list[GoodIni] = []
     for ini in sorted(inis, key=lambda ini: len(ini.text)):
         most_bytes -= len(ini.text)

@@ -41,8 +41,8 @@ _DEADLY = frozenset({Reached.MEMORY, Reached.TENANT_MEMORY, Reached.MACHINE_MEMO
 
 
 def deadliest(hits: Sequence[Hit]) -> Hit:
-    """By which of these, in their order, a process has died that is gone: the last one for which
-    the kernel kills, or else the last one."""
+    """The limit by which a process that is gone has died, of those that were reached, in their
+    order: the last one for which the kernel kills, or else the last one."""
     return next((hit for hit in reversed(hits) if hit.limit in _DEADLY), hits[-1])
 
 

@@ -174,7 +174,7 @@ class Limit:
 
 
 def _stricter(one: int, other: int) -> int:
-    """Of two numbers of which 0 is no limit."""
+    """The stricter of two numbers, of which 0 is no limit."""
     return min(one or other, other or one)
 
 

@@ -4,7 +4,8 @@ from typing import TypedDict
 
 
 class LogFields(TypedDict, total=False):
-    """For `extra=` of a logger: the vassal, the event of its state machine, the process."""
+    """The fields for `extra=` of a logger: the vassal, the event of its state machine, the
+    process."""
 
     domain: str
     event: str
@@ -12,5 +13,5 @@ class LogFields(TypedDict, total=False):
 
 
 def about(domain: str) -> LogFields:
-    """For a line about one vassal."""
+    """The fields of a line about one vassal."""
     return LogFields(domain=domain)

@@ -304,7 +304,7 @@ class Process(Protocol):
 
 
 class ProcessEvents(Protocol):
-    """Is called when a process reports. `generation` is the number of its spawn."""
+    """The callbacks for what a process reports. `generation` is the number of its spawn."""
 
     def on_message(self, domain: str, generation: int, message: Message) -> None:
         """The process sent a byte."""

@@ -43,9 +43,9 @@ class ForkingOn:
     def after(
         self, seconds: float, forks: Mapping[str, Forks], ending: Collection[str] = ()
     ) -> "ForkingOn":
-        """The same after a further look, `seconds` after the one before. A group whose forks are
-        refused early is one of these for as long as it has no room: nothing else tells what it
-        tries then. The programs of the groups in `ending` have not ended yet."""
+        """The groups that go on forking after a further look, `seconds` after the one before. A
+        group whose forks are refused early is one of these for as long as it has no room: nothing
+        else tells what it tries then. The programs of the groups in `ending` have not ended yet."""
         looks = {
             group: self.looks.get(group, 0) + 1
             for group, now in forks.items()

@@ -189,7 +189,7 @@ def with_slot(table: SlotTable, slot: int, backend: str) -> SlotTable:
 
 
 def forced(table: SlotTable) -> SlotTable:
-    """The same table, which balancers take however much it changes."""
+    """The table as one that balancers take however much it changes."""
     return replace(table, forced=table.serial)
 
 

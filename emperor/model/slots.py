@@ -30,8 +30,8 @@ def usual_count(slots: Sequence[str]) -> int:
 
 
 def stretched(slots: Sequence[str], count: int) -> tuple[str, ...]:
-    """The same backends in `count` slots. No domain moves if that is a multiple of the number now:
-    `hash % count` then leaves the same remainder."""
+    """The backends of these slots in `count` slots. No domain moves if that is a multiple of the
+    number now: `hash % count` then leaves the same remainder."""
     return tuple(slots[number % len(slots)] for number in range(count))
 
 

@@ -96,7 +96,7 @@ class ProcessRecord:
     stamp: Stamp | None = None
 
     def served_seconds(self, now: float) -> float:
-        """For how long it has been accepting."""
+        """The seconds for which the process has been accepting."""
         return 0.0 if self.boot.accepting is None else now - self.boot.accepting
 
 

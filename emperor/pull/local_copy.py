@@ -34,10 +34,10 @@ class Folder(Protocol):
         """Act on the difference between that file and what is in service."""
 
     def changed(self, files: Iterable[str]) -> None:
-        """Do so soon."""
+        """Act soon on the difference between these files and what is in service."""
 
     def read_anew(self, files: Collection[str]) -> None:
-        """Do so soon, also if they have not changed."""
+        """Act soon on these files, also on those that have not changed."""
 
 
 class LocalCopy:
@@ -81,12 +81,13 @@ class LocalCopy:
 
     @property
     def revision(self) -> int:
-        """Up to which all that is held is as the registry has it."""
+        """The revision of the registry up to which all that is held here is as the registry has
+        it."""
         return self._journal.revision
 
     @property
     def state(self) -> ClusterState:
-        """Of the registry that had it so."""
+        """The state of the registry at that revision."""
         return self._journal.state
 
     def held(self) -> list[str]:

@@ -74,18 +74,18 @@ class NoRegistry:
         self._provisioner.stop()
 
     def judged(self, domain: str) -> None:
-        """Without a registry it does not matter."""
+        """Nothing depends on that without a registry."""
 
     def status(self) -> RegistryStatus | None:
-        """There is none."""
+        """None, since there is no registry."""
         return None
 
     def serial_of(self, _vassal: Vassal) -> int | None:
-        """There is none."""
+        """None, since no ini comes from a registry."""
         return None
 
     def not_followed(self, _domain: str) -> str | None:
-        """There is none."""
+        """None, since there is no registry to follow."""
         return None
 
 

@@ -249,7 +249,8 @@ def _keep_alive(response: aiohttp.ClientResponse) -> None:
 
 
 def _abort(response: aiohttp.ClientResponse) -> None:
-    """Without the end of TLS, for which a member that hangs would be waited for."""
+    """Close a connection without the end of TLS, for which a member that hangs would be waited
+    for."""
     if response.connection and response.connection.transport:
         response.connection.transport.abort()
     response.close()

@@ -29,7 +29,7 @@ class Certificates:
         self._refused: _Stamps | None = None
 
     def context(self) -> ssl.SSLContext:
-        """For the next connection. Raises CannotReach while none can be made."""
+        """The TLS settings of the next connection. Raises CannotReach while none can be made."""
         stamp = tuple(map(stamp_at, self._files))
         if self._context and stamp in (self._stamp, self._refused):
             return self._context
@@ -51,7 +51,7 @@ class Certificates:
 
 
 def made(access: RegistryAccess) -> ssl.SSLContext:
-    """Of the files as they are now. Raises OSError."""
+    """The TLS settings by the files as they are now. Raises OSError."""
     context = ssl.create_default_context(cafile=access.ca_file)
     # From Python 3.13 on this is set, and refuses an authority without the key usage of RFC 5280,
     # as `openssl req -x509` makes it. A machine whose Debian is upgraded would lose the registry;

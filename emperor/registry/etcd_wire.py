@@ -39,7 +39,7 @@ class Verdict(Enum):
 
 
 class Header(msgspec.Struct):
-    """Of the member that answers, and of its state."""
+    """What an answer tells of the member that gives it, and of its state."""
 
     cluster_id: int = 0
     revision: int = 0

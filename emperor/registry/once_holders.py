@@ -25,7 +25,7 @@ async def changes_of_holders(engine: Engine, keys: Keys) -> AsyncIterator[Change
 
 
 def _holders(keys: Keys, entries: Iterable[KeyValue]) -> dict[str, Holder]:
-    """By domain, without the requests for a migration."""
+    """The holder of each domain that has one, without the requests for a migration."""
     return {
         domain: decoded(each.value)
         for each in entries

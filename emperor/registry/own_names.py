@@ -38,7 +38,7 @@ class OwnNames:
 
     @property
     def all(self) -> frozenset[Holder]:
-        """Both. What the registry has under either is this machine's."""
+        """Both names. What the registry has under either is this machine's."""
         return frozenset(name for name in (self.now, self.before) if name)
 
     def forget(self) -> None:

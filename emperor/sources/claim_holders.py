@@ -35,7 +35,7 @@ class ClaimHolders:
             self._by_refused[refused] = holder
 
     def drop(self, refused: str) -> bool:
-        """That ini is refused for a conflict no more. Returns whether it was."""
+        """The ini `refused` is refused for a conflict no more. Returns whether it was."""
         return self._by_refused.pop(refused, None) is not None
 
     def save(self) -> None:

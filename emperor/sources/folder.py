@@ -95,8 +95,8 @@ class VassalFolder:
     def tell_changes(
         self, on_change: Callable[[str], None], on_judged: Callable[[str], None]
     ) -> None:
-        """From now on call `on_change` with each domain whose ini comes or changes, and `on_judged`
-        with each one whose ini was served or refused, or is gone."""
+        """Call `on_change`, from now on, with each domain whose ini comes or changes, and
+        `on_judged` with each one whose ini was served or refused, or is gone."""
         self._intake.on_change, self._intake.on_judged = on_change, on_judged
 
     @property

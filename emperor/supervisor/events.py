@@ -71,7 +71,8 @@ def _fields(event: TransitionEvent) -> LogFields:
 
 
 def _start_seconds(vassal: Vassal) -> float | None:
-    """From the demand for the process that leads now until it accepted."""
+    """The seconds from the demand for the process that leads now until it accepted; None: it has
+    not."""
     if vassal.lead is None or vassal.lead.boot.accepting is None:
         return None
     return round(vassal.lead.boot.accepting - vassal.lead.boot.cause.at, 4)

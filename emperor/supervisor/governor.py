@@ -130,7 +130,7 @@ class Governor:
             self.checkpoint.save(vassal)
 
     def follow(self, vassal: Vassal, spec: Spec) -> None:
-        """Other settings for an app that sleeps, which concern neither its names nor its socket."""
+        """Give a sleeping app other settings, which concern neither its names nor its socket."""
         vassal.spec = spec
         self.subscribers.notify(spec.domain)
         self._start_if_always_on(vassal)

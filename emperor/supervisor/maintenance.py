@@ -46,8 +46,8 @@ class Maintenance:
             self._since = since
 
     async def write_down(self, domain: str, event: Event) -> None:
-        """Do as `follow`, and let the loop go on while the disk writes. Orders that come meanwhile
-        are written together. Raises OSError."""
+        """Take in an event as `follow` does, and let the loop go on while the disk writes. Orders
+        that come meanwhile are written together. Raises OSError."""
         now = self._now()
         if self._writing is None and _after(domain, event, now, self._since) == self._since:
             return

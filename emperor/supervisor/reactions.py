@@ -41,7 +41,7 @@ class Core(Protocol):
 
 
 class Reactions:
-    """Is called by processes, listeners and timers."""
+    """The callbacks of processes, listeners and timers."""
 
     def __init__(self, core: Core, clock: Clock) -> None:
         self._core = core

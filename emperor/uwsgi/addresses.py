@@ -41,7 +41,7 @@ class Address:
 
     @property
     def text(self) -> str:
-        """As `host:port`."""
+        """The address, as `host:port`."""
         return f"{self.host}:{self.port}"
 
     def excludes(self, other: "Address") -> bool:

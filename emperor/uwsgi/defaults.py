@@ -95,7 +95,8 @@ def _others_file(option: Option) -> str | None:
 
 
 def _parsed(data: bytes, name: str, folder: str) -> Ini:
-    """Other than an ini of an app, the file may hold nothing: an administrator comments all out."""
+    """The parsed file. Other than the ini of an app it may hold nothing: an administrator comments
+    all out."""
     text = text_of(data, name, folder)
     if all(line == "[uwsgi]" for _, line in lines_of(text)):
         return Ini(name, (), (), text=text)

@@ -76,7 +76,7 @@ class _Jail:
             yield _error(option, text, cure)
 
     def pivot(self, option: Option) -> Iterator[Finding]:
-        """Both places must be folders."""
+        """An error unless both places are folders."""
         root, space, old = option.value.partition(" ")
         if not space:
             text = f"{option.key} takes two folders, not {option.value!r}"

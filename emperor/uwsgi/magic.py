@@ -11,7 +11,7 @@ JOINT = "\0"
 
 
 def replace_magic(data: bytes, name: str, folder: str) -> str:
-    """Do as magic_sub of core/utils.c: each `%` with the byte behind it is replaced or dropped."""
+    """Replace or drop each `%` with the byte behind it, as magic_sub of core/utils.c does."""
     table = _magic_table(os.fsencode(name), os.fsencode(folder))
     replaced = _MAGIC.sub(lambda match: table.get(match[1], b""), data)
     return replaced.decode(errors="replace")
@@ -44,8 +44,8 @@ def _magic_table_of(path: str) -> dict[bytes, bytes]:
 
 
 def _magic_table(name: bytes, folder: bytes) -> dict[bytes, bytes]:
-    """Do as config_magic_table_fill of core/uwsgi.c. A capital refers to the first file that uWSGI
-    reads, which is this one."""
+    """What each byte behind a `%` stands for, as config_magic_table_fill of core/uwsgi.c has it. A
+    capital refers to the first file that uWSGI reads, which is this one."""
     stem, dot, suffix = name.rpartition(b".")
     parts = [part for part in folder.split(b"/") if part]
     of_file = {
@@ -73,7 +73,8 @@ def _magic_table(name: bytes, folder: bytes) -> dict[bytes, bytes]:
 
 
 def _path_hash(path: bytes) -> bytes:
-    """Do as djb33x_hash of core/utils.c, whose characters have a sign."""
+    """The hash of a path, as djb33x_hash of core/utils.c computes it, whose characters have a
+    sign."""
     number = 5381
     for byte in path:
         number = (33 * number ^ (byte - 256 if byte > 127 else byte)) & 0xFFFFFFFF

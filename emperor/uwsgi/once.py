@@ -19,7 +19,8 @@ _ONCE = {False: Once.NO, True: Once.STRICT}
 
 
 def once_of(ini: Ini, last: Mapping[str, Option]) -> Once:
-    """As its ini says, else by whether it has jobs that would run twice. Raises BrokenIni."""
+    """Whether an app may run on one machine of a fleet alone: as its ini says, else by whether it
+    has jobs that would run twice. Raises BrokenIni."""
     option = ini.attribute("once")
     if option is None:
         return Once.NO if HELPERS.isdisjoint(last) else Once.SOFT

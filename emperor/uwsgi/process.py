@@ -75,8 +75,9 @@ class SpawnEvents:
 
 
 def mark_of(ref: ProcessRef) -> Mark:
-    """By what the processes of an app are recognised, wherever they have gone. The inode of the
-    pipe is the number of the spawn, and the pipe itself is in every process that only forked."""
+    """The mark by which the processes of an app are recognised, wherever they have gone. The inode
+    of the pipe is the number of the spawn, and the pipe itself is in every process that only
+    forked."""
     return Mark(f"EMPERORD_SPAWN={ref.pipe_inode}", ref.pipe_inode, PIPE_FD)
 
 

@@ -191,8 +191,8 @@ class UwsgiReader:
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The same as asyncio.to_thread, but a cancelled call ends with its thread. Otherwise an ini
-    that changes all the time would have many."""
+    """Run `function` as asyncio.to_thread does, but have a cancelled call end with its thread.
+    Otherwise an ini that changes all the time would have many threads."""
     work = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
     try:
         return await asyncio.shield(work)

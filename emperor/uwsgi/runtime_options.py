@@ -131,7 +131,7 @@ def _home(case: _Case) -> str:
 
 
 def _by_exec(case: _Case) -> str:
-    """For which option the app cannot be forked from a base; empty if it can be."""
+    """The option for which the app cannot be forked from a base; empty if it can be."""
     if case.binary:
         return f"uwsgi-binary = {case.binary}"
     if case.settings.bases is Bases.OFF:

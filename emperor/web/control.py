@@ -365,7 +365,8 @@ def _json(record: Any) -> web.Response:
 
 
 async def _json_of_lists(record: Report | Activity | Stats | VassalHistory) -> web.Response:
-    """Do as `_json`, with turns for the loop: a list may have thousands of rows."""
+    """The answer that `_json` gives, made with turns for the loop: a list may have thousands of
+    rows."""
     members: dict[str, str] = {}
     for field in fields(record):
         value = getattr(record, field.name)

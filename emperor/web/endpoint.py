@@ -26,7 +26,7 @@ EVERYBODY = Access(0o666)
 
 
 def group_access(gid: int | None) -> Access:
-    """For root and the members of group `gid`, without `gid` for root alone."""
+    """Access for root and the members of group `gid`, without `gid` for root alone."""
     return Access(0o600) if gid is None else Access(0o660, gid)
 
 

@@ -95,8 +95,8 @@ class HistoryAccess:
 
 
 def _history_file(folder: Path, most_rows: int, max_age: float) -> HistoryStore:
-    """Imported in the thread: a daemon that takes over is in a hurry, and a Python may have no
-    SQLite. Raises ImportError."""
+    """The file of the history, whose module is imported in the thread: a daemon that takes over is
+    in a hurry, and a Python may have no SQLite. Raises ImportError."""
     module = import_module("emperor.linux.history_file")
     store: HistoryStore = module.HistoryFile(folder, most_rows, max_age)
     return store

@@ -51,6 +51,7 @@ def hits_of_app(groups: ControlGroups, spec: Spec) -> tuple[AppHits, ...]:
 
 
 def _domains(apps: list[str]) -> tuple[str, ...]:
-    """Of these groups. The groups of what emperord does for a tenant are named after no host."""
+    """The domains of these groups. The groups of what emperord does for a tenant are named after no
+    host."""
     domains = (domain_of(app) for app in apps)
     return tuple(islice((each for each in domains if not each.startswith(".")), _MOST_APPS))

@@ -180,7 +180,7 @@ class Reporter:
         return self.some_refused(self.names_of_refused(caller))
 
     def names_of_refused(self, caller: Caller) -> list[str]:
-        """Their domains, in order."""
+        """The domains whose inis are refused, in order, as far as the caller may see them."""
         refused = self.hosts.refused
         return sorted(name for name in refused if caller.sees(refused[name].owner))
 

@@ -114,8 +114,9 @@ async def relieve(fd: int) -> list[tuple[str, socket.socket]]:
 
 
 def _become_stand_in(ours: socket.socket, theirs: socket.socket, posts: Sequence[Post]) -> None:
-    """Never returns: what the daemon would do at its end, as to remove its sockets, is not for a
-    fork of it. All signals are blocked here, as before every execv(2)."""
+    """Be the stand-in, and exit at the end. This function never returns: what the daemon would do
+    at its end, as to remove its sockets, is not for a fork of it. All signals are blocked here, as
+    before every execv(2)."""
     try:
         # A collection would copy all memory that the two processes share.
         gc.disable()

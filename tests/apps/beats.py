@@ -11,7 +11,7 @@ import uwsgi  # type: ignore[import-untyped]
 
 
 def beat() -> None:
-    """Without end, in a line for each beat."""
+    """Write a line for each beat, without end."""
     while True:
         with open(os.environ["BEATS"], "a", encoding="utf-8") as notes:
             notes.write(f"{os.environ['DOMAIN']} {os.getpid()} {time.monotonic()}\n")

@@ -88,7 +88,7 @@ def of_process() -> dict[str, Any]:
 
 
 def _callbacks() -> list[int]:
-    """Of C: libffi makes room for more of them several times."""
+    """What many callbacks of C return: libffi makes room for more of them several times."""
     made = [ctypes.CFUNCTYPE(ctypes.c_int)(lambda number=number: number) for number in range(2000)]
     return [each() for each in made]
 

@@ -24,7 +24,7 @@ class Tenants(Backend):
         self.until(domain, "parked")
 
     def drop_of(self, tenant: str, domain: str, app: str = "plain.py", **options: str) -> None:
-        """The same without the wait."""
+        """Drop an ini as `host` does, without the wait for its socket."""
         more = options.pop("emperor", "")
         draft = self.folder / f"{domain}.draft"
         draft.write_text(f"{self.ini(domain, app, **options)}\n[emperor]\n{more}\n")
@@ -85,5 +85,5 @@ def groups(folder: Path) -> list[Path]:
 
 
 def groups_of_mallory(tenants: Tenants) -> list[Path]:
-    """Those of mallory, one in each hierarchy."""
+    """The control groups of mallory, one in each hierarchy."""
     return [group for group in groups(tenants.folder) if group.name == f"uid-{UIDS[MALLORY]}"]

@@ -124,7 +124,7 @@ class Counter:
             return connection.getpeercert(binary_form=True) or b""
 
     def shown_to_the_odd(self, *name: str) -> bytes:
-        """The same for openssl(1), which sends names that no library would."""
+        """The certificate that openssl(1) gets, which sends names that no library would."""
         result = subprocess.run(
             ["openssl", "s_client", "-connect", f"127.0.0.1:{self.balancer.tls_port}", *name],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,

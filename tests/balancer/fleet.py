@@ -92,7 +92,7 @@ class Fleet:
         self._slots = slots
 
     def hosts(self, backend: Backend, many: int) -> list[str]:
-        """So many domains that belong to a backend."""
+        """The first `many` domains that belong to a backend."""
         hosts = (f"app{n}.example" for n in count())
         found = (host for host in hosts if self.own(host) is backend)
         return [next(found) for _ in range(many)]
@@ -120,8 +120,8 @@ class Fleet:
 
 @asynccontextmanager
 async def served(nginx: NginxServer) -> AsyncIterator[None]:
-    """It runs, and its probes are answered while it starts and stops: a connection that waits to be
-    accepted when a backend stops would be left open."""
+    """Run an nginx within the block, and answer its probes while it starts and stops: a connection
+    that waits to be accepted when a backend stops would be left open."""
     with ExitStack() as stack:
         await asyncio.to_thread(stack.enter_context, nginx)
         yield

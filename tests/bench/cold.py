@@ -44,9 +44,9 @@ _ALONE_SECONDS = 1.5
 
 
 class Stand:
-    """The same sleeping apps with emperord, forked and by exec, uWSGI's Emperor and bare uWSGI.
-    Each domain is started once, so that no app has to be put to sleep again. `stack` ends all of
-    them."""
+    """Sleeping apps, the same ones with emperord, forked and by exec, uWSGI's Emperor and bare
+    uWSGI. Each domain is started once, so that no app has to be put to sleep again. `stack` ends
+    all of them."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._apps, home = copy_apps(folder), virtualenv(folder)
@@ -186,12 +186,12 @@ def through_nginx(bench: Bench) -> Iterator[Row]:
 
 
 def _have_run_dir_in_memory(folder: Path, stack: ExitStack) -> None:
-    """As /run is on Debian."""
+    """Put the run-dir into memory, as /run is on Debian."""
     (folder / "run").symlink_to(stack.enter_context(place(TMPFS)))
 
 
 def _knock_alone(listener: Callable[[str], Path], domain: str) -> float:
-    """As `_knock` does, when no app was started for a moment: as most are in production."""
+    """Knock when no app was started for a moment, as for most starts in production."""
     time.sleep(_ALONE_SECONDS)
     return _knock(listener, domain)
 

@@ -1,4 +1,4 @@
-"""From `mv x.ini vassals/` to a socket that accepts connections."""
+"""Measures the time from `mv x.ini vassals/` to a socket that accepts connections."""
 
 import socket
 import time

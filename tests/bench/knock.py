@@ -21,7 +21,7 @@ def uwsgi_first_byte(path: Path, host: str, meanwhile: Callable[[], None] = _not
 
 
 def http_first_byte(port: int, host: str, meanwhile: Callable[[], None] = _nothing) -> float:
-    """As uwsgi_first_byte, but over HTTP on a port of 127.0.0.1."""
+    """Measure as `uwsgi_first_byte` does, but over HTTP on a port of 127.0.0.1."""
     request = f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
     with socket.socket() as connection:
         return _first_byte(connection, ("127.0.0.1", port), request, meanwhile)

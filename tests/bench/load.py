@@ -31,8 +31,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """It sends `count` requests, one every so many seconds. `is_remote`: as from a machine of its
-    own."""
+    """A client that sends `count` requests, one every so many seconds. `is_remote`: as from a
+    machine of its own."""
 
     count: int
     every: float

@@ -188,7 +188,7 @@ def _wakes(bench: Bench) -> Iterator[Row]:
 
 
 def _cold_start(bench: Bench) -> Row:
-    """The same app in two folders of inis, each started once in a round."""
+    """Compare starts of the same app in two folders of inis, one in each round."""
     with place(DISK) as folder, ExitStack() as stack:
         app = copy_apps(folder)["trivial"]
         sides = {}

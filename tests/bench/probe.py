@@ -57,8 +57,8 @@ def probing(run_dir: Path, domain: str) -> Iterator[Waits]:
 
 
 def _seconds(path: Path, target: str) -> float:
-    """From connect() to the end of the answer, over as many connections as that takes: an upgrade
-    closes those that are open."""
+    """The seconds from connect() to the end of the answer, over as many connections as that takes:
+    an upgrade closes those that are open."""
     request = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
     begun = time.perf_counter()
     while True:

@@ -272,7 +272,7 @@ async def _watches(what: str, cluster: EtcdCluster) -> list[Row]:
 
 
 def _many_backends(bench: Bench, what: str, cluster: EtcdCluster) -> Iterator[Row]:
-    """As many watches and leases as a large fleet has, from one process."""
+    """Measure etcd with as many watches and leases as a large fleet has, from one process."""
     processes = [_process(cluster, number) for number in range(3)]
     backends = _BACKENDS // 10 if bench.quick else _BACKENDS
     what = f"{what}, {backends:,} backends"

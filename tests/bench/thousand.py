@@ -68,7 +68,7 @@ class _Fleet:
 
 @dataclass(frozen=True, slots=True)
 class _Rest:
-    """Of a balancer without requests, for each second."""
+    """What a balancer without requests does in a second."""
 
     cpu: float
     probes: float

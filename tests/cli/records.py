@@ -130,5 +130,5 @@ def report(*vassals: VassalStatus, inis: tuple[Refused, ...] = ()) -> Report:
 
 
 def draining(status: Report, since: datetime | None) -> Report:
-    """The same of a machine that drains since then."""
+    """The report `status` of a machine that drains since then."""
     return replace(status, emperor=replace(status.emperor, draining_since=since))

@@ -28,7 +28,7 @@ def disk(place: Path, image: Path, size: int, of_root: int = 0) -> Iterator[None
 
 @contextmanager
 def full(place: Path) -> Iterator[None]:
-    """Without a free byte at `place` until the block is left."""
+    """Leave no free byte at `place` until the block is left."""
     filler = place / ".filler"
     with suppress(OSError), filler.open("wb", buffering=0) as file:
         while True:
@@ -41,7 +41,7 @@ def full(place: Path) -> Iterator[None]:
 
 @contextmanager
 def without_inodes(place: Path) -> Iterator[None]:
-    """Without room for another file at `place` until the block is left."""
+    """Leave no room for another file at `place` until the block is left."""
     made: list[Path] = []
     with suppress(OSError):
         while True:

@@ -14,8 +14,8 @@ _PAIRS = 4
 
 
 def drawn(seed: int, rows: Sequence[Fault], count: int) -> Iterator[tuple[list[Fault], Random]]:
-    """So many strikes, each with a source of chance of its own. No fault comes again before all
-    others have come. The same seed draws the same."""
+    """The next `count` strikes, each with a source of chance of its own. No fault comes again
+    before all others have come. The same seed draws the same."""
     chance = Random(seed)
     deck: list[Fault] = []
     for number in range(count):

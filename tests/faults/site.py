@@ -272,7 +272,7 @@ def send(number: signal.Signals, processes: Iterable[psutil.Process]) -> None:
 
 @contextmanager
 def stopped(processes: Iterable[psutil.Process]) -> Iterator[None]:
-    """These processes are stopped until the end of the block."""
+    """Stop processes until the end of the block."""
     victims = list(processes)
     send(signal.SIGSTOP, victims)
     try:

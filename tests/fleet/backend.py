@@ -121,7 +121,7 @@ class Backend:
 
     @contextmanager
     def dead(self) -> Iterator[None]:
-        """Without power until the block is left."""
+        """Take the power from the backend until the block is left."""
         self.machine.power_off()
         try:
             yield
@@ -131,7 +131,7 @@ class Backend:
 
     @contextmanager
     def cut_off(self) -> Iterator[None]:
-        """Without its cable until the block is left."""
+        """Pull the cable of the backend until the block is left."""
         self.cable.pull()
         try:
             yield
@@ -140,7 +140,7 @@ class Backend:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Without a process that runs until the block is left."""
+        """Let no process of the backend run until the block is left."""
         self.machine.freeze()
         try:
             yield
@@ -149,7 +149,7 @@ class Backend:
 
     @contextmanager
     def stuck(self) -> Iterator[None]:
-        """With an emperord that does not run until the block is left."""
+        """Let emperord not run until the block is left."""
         self.signal_emperord("STOP")
         try:
             yield
@@ -158,7 +158,7 @@ class Backend:
 
     @contextmanager
     def headless(self) -> Iterator[None]:
-        """With an emperord that was killed, until the block is left. So are its apps, which is
+        """Kill emperord, and start it at the end of the block. Its apps are killed too, which is
         what systemd does when a service's main process dies."""
         try:
             for process in self.machine.processes():

@@ -108,8 +108,8 @@ class Client:
         return Visit(name, question, sent, time.monotonic(), status, text)
 
     async def _ask(self, name: str, question: Question) -> tuple[int, str]:
-        """As a browser: a GET on a kept connection that turns out to be closed, as nginx closes
-        them when it is reloaded, is repeated on a fresh one."""
+        """Ask as a browser does: a GET on a kept connection that turns out to be closed, as nginx
+        closes them when it is reloaded, is repeated on a fresh one."""
         kept, fresh = self._sessions.result()
         if question.method == "GET" and not question.fresh:
             with suppress(aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):

@@ -37,7 +37,7 @@ def fleet(standing_fleet: Fleet) -> Iterator[Fleet]:
 
 @pytest.fixture(params=[1, 2], ids=["one balancer", "two balancers"])
 def doors(request: pytest.FixtureRequest) -> int:
-    """By how many balancers the visitors come. All of them probe the backends."""
+    """The number of balancers by which the visitors come. All balancers probe the backends."""
     number: int = request.param
     return number
 

@@ -25,7 +25,7 @@ class Log:
         self._expected.append(pattern)
 
     def lines(self, pattern: str = "") -> list[str]:
-        """Those of this page that match."""
+        """The lines of this page that match."""
         if not self._path.exists():
             return []
         with self._path.open("rb") as log:
@@ -34,6 +34,6 @@ class Log:
         return [line for line in text.splitlines() if re.search(pattern, line)]
 
     def unexpected(self) -> list[str]:
-        """Those of this page that are neither harmless nor announced."""
+        """The lines of this page that are neither harmless nor announced."""
         known = [*self._harmless, *self._expected]
         return [line for line in self.lines() if not any(re.search(p, line) for p in known)]

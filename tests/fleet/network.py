@@ -49,13 +49,13 @@ class Network:
         return _in_thread(enter_and_act)
 
     def close(self) -> None:
-        """It vanishes with its last process."""
+        """Let go of the network, which vanishes with its last process."""
         os.close(self.fd)
 
 
 class Cable:
-    """From a port of the switch to a host. Pulled, it swallows what is sent, and tells nobody but
-    the host's own interface."""
+    """A cable from a port of the switch to a host. Pulled, it swallows what is sent, and tells
+    nobody but the host's own interface."""
 
     def __init__(self, switch: Network, bridge: int, port: int) -> None:
         self.switch = switch

@@ -67,7 +67,7 @@ class RegistryFleet(Fleet):
                 log.expect(pattern)
 
     def check(self, visits: Sequence[Visit]) -> Account:
-        """None has failed."""
+        """Fail if any request has failed."""
         account = self.account(visits)
         assert not account.failed("GET")
         assert not account.failed("POST")
@@ -239,9 +239,9 @@ class RegistryFleet(Fleet):
         return self.spare.machine.must("emperorctl", "fleet", access, *arguments)
 
     def until_settled(self) -> None:
-        """The same, and until each has registered itself. One that lost its power waits until the
-        lease of the daemon before has ended: the registry cannot know that it is the same
-        machine."""
+        """Wait until the backends that are listed are as before a test, and have registered
+        themselves. One that lost its power waits until the lease of the daemon before has ended:
+        the registry cannot know that it is the same machine."""
         Fleet.until_settled(self)
         for backend in self.listed:
             eventually(backend.is_registered, what=f"{backend} is registered")
@@ -319,7 +319,7 @@ def _place_list(fleet: RegistryFleet) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """That a process ran at that time of the monotonic clock (tests/apps/beats.py)."""
+    """A note that a process ran at that time of the monotonic clock (tests/apps/beats.py)."""
 
     pid: int
     at: float
@@ -392,6 +392,6 @@ class FollowingBalancer(Balancer):
         eventually(lambda: self.agent_log.lines("is written"), what=f"the agent of {self} follows")
 
     def stop(self) -> None:
-        """Both."""
+        """Stop nginx and the agent."""
         super().stop()
         self.machine.must("pkill", "-f", "emperord-balancer")

@@ -158,7 +158,7 @@ class Show:
                 await asyncio.sleep(1 / VISITS_A_SECOND)
 
     async def _visit(self, question: Question, other_door: str) -> None:
-        """As a browser: it tries the next address of a name if there is no answer."""
+        """Visit as a browser does, which tries the next address of a name if there is no answer."""
         visit = await self._fleet.client.visit(question)
         if visit.status is None:
             visit = await self._fleet.client.visit(replace(question, door=other_door))

@@ -65,7 +65,7 @@ async def _read(engine: Etcd, key: str) -> int:
 
 @asynccontextmanager
 async def under_way(writer: Etcd, watcher: Etcd) -> AsyncIterator[History]:
-    """Both at work, until the block ends."""
+    """Have both clients at work, until the block ends."""
     history = History()
     start = await writer.put({KEYS.slots(): b""}, {})
     async with asyncio.TaskGroup() as tasks:

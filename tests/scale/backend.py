@@ -38,7 +38,7 @@ class Backend:
         return [domain for domain, kept in self.kept.items() if kept.is_held]
 
     def had(self, domain: int, used: float) -> None:
-        """It has held this domain for long."""
+        """Note that the backend has held this domain for long."""
         self._write(domain, self.registry.entry(domain), used)
         self.used[domain] = used
 

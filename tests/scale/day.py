@@ -154,7 +154,7 @@ class Day:
         self.account.spread[holders] += 1
 
     def lose(self, count: int) -> list[str]:
-        """So many backends vanish. Returns which."""
+        """Have so many backends vanish. Returns which."""
         left = sorted(set(self.fleet.slots) - self.fleet.lost)
         gone = self.random.sample(left, count)
         self.fleet.lost |= set(gone)

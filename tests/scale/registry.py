@@ -31,7 +31,7 @@ class Registry:
 
     @property
     def revision(self) -> int:
-        """That of the last change."""
+        """The revision of the last change."""
         return len(self.changes)
 
     def entry(self, domain: int) -> RegisteredIni:

@@ -83,7 +83,7 @@ def _losses(day: Day) -> Iterator[Finding]:
 
 
 def _loss(day: Day, what: str, count: int) -> Iterator[Finding]:
-    """So many vanish for half an hour."""
+    """Have so many backends vanish for half an hour."""
     began = day.now
     gone = day.lose(count)
     day.until(began + 30 * _MINUTE)

@@ -21,7 +21,8 @@ NEXT = f"{PLACE}/next.deb"
 
 
 def build(folder: Path) -> None:
-    """Both packages, and emperord once more with another version's number, in its code too."""
+    """Build both packages, and emperord once more with another version's number, in its code
+    too."""
     quickly = os.environ | {"DPKG_DEB_COMPRESSOR_TYPE": "none"}
     subprocess.run(["make", "--silent", "deb", f"OUT={folder}"], cwd=ROOT, env=quickly, check=True)
     for built in list(folder.iterdir()):

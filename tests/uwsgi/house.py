@@ -55,7 +55,7 @@ def ini_of(text: str) -> Ini:
 
 
 def of_owner(owner: FileOwner, *granted: str) -> Definition:
-    """Of a definition, all that is needed beside its ini."""
+    """A definition without an ini, with all else that is needed of it."""
     return Definition(DOMAIN, f"{DOMAIN}.ini", "/etc/uwsgi/vassals", b"", owner, frozenset(granted))
 
 

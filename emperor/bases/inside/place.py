@@ -84,7 +84,7 @@ def groups_of(user: User | None) -> list[int]:
 
 
 def take_user(user: User | None, groups: list[int], no_new_privs: bool) -> None:
-    """As setpriv(1) does: the groups and the user, and no capabilities."""
+    """Take the user and the groups, and give up all capabilities, as setpriv(1) does."""
     if user is None or user.uid == 0:
         return
     if no_new_privs:

@@ -127,8 +127,8 @@ class Store:
                 vars(sys.modules[package]).pop(each.rpartition(".")[2], None)
 
     def _closure(self, name: str) -> list[str] | None:
-        """That module and what it needs that is not loaded yet; None where the app has another
-        module in the place of one of these."""
+        """The module `name` and what it needs that is not loaded yet; None where the app has
+        another module in the place of one of these."""
         closure, pending, seen = [name], [name], {name}
         missing: set[str] = set()
         while pending:
@@ -184,7 +184,7 @@ class KeptSourceLoader(SourceFileLoader):
         return self.store.give(self.name) or super().create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """It was executed in the base."""
+        """Execute the module, unless it was executed in the base."""
         if not self.store.complete(self.name, module):
             super().exec_module(module)
 
@@ -199,7 +199,7 @@ class KeptExtensionLoader(ExtensionFileLoader):
         return self.store.give(self.name) or super().create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """It was executed in the base."""
+        """Execute the module, unless it was executed in the base."""
         if not self.store.complete(self.name, module):
             super().exec_module(module)
 

@@ -26,7 +26,7 @@ _BEGUN, _BAD, _DONE = "+", "-", "."
 
 
 def unfit_modules(names: Sequence[str], needs: Needs) -> dict[str, str]:
-    """Those of these modules that a base must not import, each with the reason."""
+    """The modules among `names` that a base must not import, each with the reason."""
     left_out: dict[str, str] = {}
     for trial in range(_MOST_TRIALS):
         few = _FEW if trial < _PATIENT_TRIALS else 0
@@ -157,7 +157,7 @@ def _has_own_random(names: Iterable[str]) -> bool:
 
 
 def _reached(name: str, bad: dict[str, str], needs: Needs) -> Iterator[str]:
-    """Those of the bad modules that this one needs."""
+    """The bad modules that the module `name` needs, also by way of others."""
     pending, seen = [name], {name}
     while pending:
         for needed in needs.of(pending.pop()) - seen:

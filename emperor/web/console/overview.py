@@ -239,7 +239,7 @@ _BOOTING = frozenset({ReportedState.STARTING, ReportedState.RELOADING})
 
 
 def cause_of(vassal: Vassal) -> str:
-    """For whom or what a vassal starts; empty: it does not."""
+    """The cause for which a vassal starts; empty: it does not start."""
     if vassal.reported_state not in _BOOTING:
         return ""
     boot = vassal.last_boot

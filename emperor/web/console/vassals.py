@@ -174,7 +174,8 @@ def why(status: VassalStatus, vassal: Vassal) -> str:
 
 
 def _briefly(cause: Cause) -> str:
-    """Without the agent, which has the length of all the rest; the page of the vassal tells it."""
+    """The cause without the agent, which has the length of all the rest; the page of the vassal
+    tells it."""
     return str(replace(cause, agent=None))
 
 

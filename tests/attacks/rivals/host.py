@@ -129,7 +129,7 @@ class Host(ABC):
         self, domain: str, code: str, visitors: int, *headers: str,
         patience: float = PATIENCE_SECONDS,
     ) -> list[Answer]:  # fmt: skip
-        """So many visitors at once, who have the app run that code."""
+        """The answers to `visitors` visitors at once, who have the app run that code."""
         printed = self.box.must(
             "/usr/bin/python3", "/srv/visitor.py", domain, code, str(visitors), str(patience),
             *headers,

@@ -83,15 +83,15 @@ class Emperord(Peer):
 
 
 class EmperordByExec(Emperord):
-    """The same without bases."""
+    """emperord without bases."""
 
     name = "emperord, by exec"
     flags: ClassVar[Mapping[str, str]] = {"bases": "off"}
 
 
 class EmperordAtHome(Emperord):
-    """The same with a base of the virtual environment, as there is one where some of the apps have
-    run before. They sleep again."""
+    """emperord with a base of the virtual environment, as there is one where some of the apps have
+    run before. These sleep again."""
 
     name = "emperord, base of the virtualenv"
 
