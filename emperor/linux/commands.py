@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import IO
 
-from emperor.linux.processes import spawn
+from emperor.linux.processes import cannot_launch, spawn
 from emperor.model.ports import Exit
 
 _READ_BYTES = 1 << 16
@@ -29,7 +29,10 @@ async def run_command(
     """
     loop = asyncio.get_running_loop()
     exited: asyncio.Future[Exit] = loop.create_future()
-    read_end, write_end = os.pipe()
+    try:
+        read_end, write_end = os.pipe()
+    except OSError as error:
+        raise cannot_launch(argv[0], error) from error
     with os.fdopen(read_end, "rb", buffering=0) as pipe:
         try:
             child = spawn(argv, env, {1: write_end, 2: write_end}, loop, exited.set_result)

@@ -144,13 +144,13 @@ class Spawner:
         try:
             pid = self.thread.run(start, fds) if self.thread else start(fds)
         except OSError as error:
-            raise _cannot_launch(argv[0], error) from error
+            raise cannot_launch(argv[0], error) from error
         try:
             return LedProcess(pid, os.pidfd_open(pid), self.loop, on_exit)
         except OSError as error:
             _kill_group(pid)
             os.waitpid(pid, 0)
-            raise _cannot_launch(argv[0], error) from error
+            raise cannot_launch(argv[0], error) from error
 
 
 def spawn(
@@ -310,6 +310,7 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _cannot_launch(program: str, error: OSError) -> CannotLaunch:
+def cannot_launch(program: str, error: OSError) -> CannotLaunch:
+    """The error with its cure, where one is known."""
     cure = _CURES.get(error.errno or 0, "")
     return CannotLaunch(f"cannot spawn {program}: {error.strerror}{cure}")

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import IO
 
-from emperor.linux.processes import LedProcess, spawn
+from emperor.linux.processes import LedProcess, cannot_launch, spawn
 from emperor.model.ports import Exit
 
 # ioprio_set(2) and sched(7).
@@ -37,9 +37,8 @@ async def run_timed(
     loop = asyncio.get_running_loop()
     exited: asyncio.Future[Exit] = loop.create_future()
     with ExitStack() as stack:
-        output, input_ = (stack.enter_context(_memory(name)) for name in ("output", "input"))
-        input_.write(given)
-        input_.seek(0)
+        output = stack.enter_context(_memory("output", argv[0]))
+        input_ = stack.enter_context(_memory("input", argv[0], given))
         fd = output.fileno()
         child = spawn(argv, env, {0: input_.fileno(), 1: fd, 2: fd}, loop, exited.set_result)
         try:
@@ -55,14 +54,17 @@ async def run_while_wanted(
 ) -> tuple[Exit, bytes]:
     """How `argv` ended, without having been asked to, and the first `longest_bytes` of its output.
     Its input ends when the call is cancelled, and whenever this process does. It must end by that:
-    `seconds` after a cancellation it is killed. Raises CannotLaunch and OSError."""
+    `seconds` after a cancellation it is killed. Raises CannotLaunch."""
     loop = asyncio.get_running_loop()
     exited: asyncio.Future[Exit] = loop.create_future()
-    theirs, ours = os.pipe2(os.O_CLOEXEC)
+    try:
+        theirs, ours = os.pipe2(os.O_CLOEXEC)
+    except OSError as error:
+        raise cannot_launch(argv[0], error) from error
     with ExitStack() as stack:
         is_wanted = stack.enter_context(os.fdopen(ours, "wb", buffering=0))
         with os.fdopen(theirs, "rb", buffering=0):
-            output = stack.enter_context(_memory("output"))
+            output = stack.enter_context(_memory("output", argv[0]))
             fd = output.fileno()
             child = spawn(argv, env, {0: theirs, 1: fd, 2: fd}, loop, exited.set_result)
         try:
@@ -76,9 +78,18 @@ async def run_while_wanted(
                 await _end(child, exited)
 
 
-def _memory(name: str) -> IO[bytes]:
-    """A file in memory."""
-    return os.fdopen(os.memfd_create(f"emperord-{name}", os.MFD_CLOEXEC), "r+b", buffering=0)
+def _memory(name: str, program: str, content: bytes = b"") -> IO[bytes]:
+    """A file in memory for that program. Raises CannotLaunch."""
+    try:
+        fd = os.memfd_create(f"emperord-{name}", os.MFD_CLOEXEC)
+        with ExitStack() as stack:
+            file = stack.enter_context(os.fdopen(fd, "r+b", buffering=0))
+            file.write(content)
+            file.seek(0)
+            stack.pop_all()
+    except OSError as error:
+        raise cannot_launch(program, error) from error
+    return file
 
 
 async def _end(child: LedProcess, exited: asyncio.Future[Exit]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from emperor.linux.commands import EndlessOutput, run_command
 from emperor.model.ports import CannotLaunch, Exit
+from tests.descriptors import descriptors_left
 from tests.eventually import eventually_async
 
 ENV = {"PATH": os.defpath}
@@ -29,6 +30,20 @@ async def test_too_much_output_is_an_error() -> None:
 async def test_a_program_that_is_not_there_is_an_error() -> None:
     with pytest.raises(CannotLaunch, match="No such file"):
         await run_command(["/nosuch"], ENV, 1000)
+
+
+@pytest.mark.parametrize("number", range(8))
+async def test_without_descriptors_a_command_cannot_be_run(number: int) -> None:
+    """However many are left, as long as they are too few."""
+    before = sorted(os.listdir("/proc/self/fd"))
+    with descriptors_left(number):
+        try:
+            await run("exit 3")
+        except CannotLaunch as error:
+            assert str(error).startswith("cannot spawn sh: Too many open files; the limit")
+        else:
+            assert number >= 3
+    assert sorted(os.listdir("/proc/self/fd")) == before
 
 
 @pytest.mark.parametrize("turns", range(4))

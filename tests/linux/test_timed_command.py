@@ -4,14 +4,17 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from emperor.linux.timed_command import run_at_idle_priority, run_while_wanted
+from emperor.linux.timed_command import run_at_idle_priority, run_timed, run_while_wanted
 from emperor.model.ports import CannotLaunch
+from tests.descriptors import descriptors_left
 from tests.eventually import PATIENCE_SECONDS, eventually, eventually_async
 
+Run = Callable[[Sequence[str], Mapping[str, str], int, float], Awaitable[object]]
 _TELL = "import json, os; print(json.dumps(os.sched_getscheduler(0)))"
 _STUBBORN = "trap '' TERM; echo $$ >{0}; while :; do sleep 1; done"
 
@@ -40,6 +43,16 @@ async def test_a_command_that_ignores_sigterm_ends(tmp_path: Path) -> None:
         async with asyncio.timeout(0.5):
             await run_at_idle_priority(argv, os.environ, 10, PATIENCE_SECONDS)
     eventually(lambda: not os.path.exists(f"/proc/{file.read_text().strip()}"))
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("run", [run_timed, run_while_wanted])
+async def test_without_descriptors_it_cannot_be_run(run: Run, number: int) -> None:
+    before = sorted(os.listdir("/proc/self/fd"))
+    too_many = "cannot spawn true: Too many open files; the limit"
+    with descriptors_left(number), pytest.raises(CannotLaunch, match=too_many):
+        await run(["true"], os.environ, 10, PATIENCE_SECONDS)
+    assert sorted(os.listdir("/proc/self/fd")) == before
 
 
 async def until_written(file: Path) -> None:
