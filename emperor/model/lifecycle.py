@@ -313,7 +313,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Conditions:
     """What else counts for a decision. `is_queued`: the process that should boot waits for its
     turn. `stays_up`: the app should never sleep, and was not put to sleep. `in_maintenance`: the
     vassal was in maintenance before the event."""
@@ -324,18 +324,18 @@ class Standing:
 
 
 def decide(
-    state: State, event: Event, room: Room, standing: Standing = Standing()
+    state: State, event: Event, room: Room, conditions: Conditions = Conditions()
 ) -> Decision | None:
     """What follows from `event`, or None where it is ignored.
 
     Raises IllegalEvent for a cell that cannot happen, so that a bug in the caller stops at the
     one vassal it concerns.
     """
-    transition = step(state, event, room, standing.is_queued)
-    ignored = NOT_IN_MAINTENANCE if standing.in_maintenance else ONLY_IN_MAINTENANCE
+    transition = step(state, event, room, conditions.is_queued)
+    ignored = NOT_IN_MAINTENANCE if conditions.in_maintenance else ONLY_IN_MAINTENANCE
     if transition is None or event in ignored:
         return None
-    is_closed = is_in_maintenance(standing.in_maintenance, event) and transition.to in RESTS
+    is_closed = is_in_maintenance(conditions.in_maintenance, event) and transition.to in RESTS
     has_died = state in SERVING and event in (Event.EXITED, Event.ENDED, Event.FAILED)
     successor_failed = event is Event.SECOND_EXITED and state is State.RELOADING
     is_error = event is Event.FAILED or successor_failed or (has_died and event is Event.EXITED)
@@ -350,7 +350,7 @@ def decide(
         is_error=is_error,
         clears_error=event is Event.ACCEPTING,
         is_warning=is_error or event is Event.DEADLINE,
-        wakes_again=standing.stays_up and transition.to in RESTS and not is_closed,
+        wakes_again=conditions.stays_up and transition.to in RESTS and not is_closed,
         answers_queue=is_closed and (state not in RESTS or event is Event.MAINTENANCE_ON),
     )
 

@@ -18,10 +18,10 @@ from emperor.model.fallback import Turn, boots_good_version, turn
 from emperor.model.lifecycle import (
     PARDONS,
     RESTS,
+    Conditions,
     Decision,
     Event,
     IllegalEvent,
-    Standing,
     State,
     decide,
     is_in_maintenance,
@@ -266,8 +266,8 @@ class Governor:
         vassal.in_maintenance = is_in_maintenance(vassal.in_maintenance, event)
         try:
             there_is = room(vassal.can_overlap, bool(vassal.second))
-            standing = Standing(vassal.queued_for is not None, vassal.stays_up, before[1])
-            decision = decide(vassal.state, event, there_is, standing)
+            conditions = Conditions(vassal.queued_for is not None, vassal.stays_up, before[1])
+            decision = decide(vassal.state, event, there_is, conditions)
         except IllegalEvent as error:
             log.error(
                 "%s: %s; nothing was changed", vassal.spec.domain, error,

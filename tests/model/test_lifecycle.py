@@ -15,13 +15,13 @@ from emperor.model.lifecycle import (
     TABLE,
     ByQueue,
     ByRoom,
+    Conditions,
     Decision,
     Event,
     IllegalEvent,
     Move,
     NoTransition,
     Room,
-    Standing,
     State,
     Transition,
     decide,
@@ -241,7 +241,7 @@ def decisions(state: State, event: Event) -> list[Decision]:
     for with_room in Room:
         for is_queued in (False, True):
             with suppress(IllegalEvent):
-                if decision := decide(state, event, with_room, Standing(is_queued)):
+                if decision := decide(state, event, with_room, Conditions(is_queued)):
                     found.append(decision)
     return found
 
@@ -270,9 +270,9 @@ def test_nothing_wakes_a_vassal_in_maintenance(state: State, event: Event) -> No
     if event in (Event.TURN, Event.ACCEPTING, Event.FAILED, Event.ENDED, Event.PARDON):
         return
     closed = (State.PARKED, State.STOPPING, State.REMOVED)
-    standing = Standing(stays_up=True, in_maintenance=True)
+    conditions = Conditions(stays_up=True, in_maintenance=True)
     with suppress(IllegalEvent):
-        decision = decide(state, event, Room.FREE, standing)
+        decision = decide(state, event, Room.FREE, conditions)
         if state in closed and decision and event is not Event.MAINTENANCE_OFF:
             assert decision.to in closed
             assert not decision.wakes_again
@@ -285,7 +285,7 @@ def test_maintenance_begins_in_every_state_and_ends(state: State) -> None:
     decision = decide(state, Event.MAINTENANCE_ON, Room.FREE)
     assert decision is None or decision.to in (State.PARKED, State.STOPPING)
     assert decide(state, Event.MAINTENANCE_OFF, Room.FREE) is None
-    ends = decide(state, Event.MAINTENANCE_OFF, Room.FREE, Standing(False, True, True))
+    ends = decide(state, Event.MAINTENANCE_OFF, Room.FREE, Conditions(False, True, True))
     if state is State.PARKED:
         assert ends and ends.wakes_again and ends.pardons, "it never sleeps, so it starts again"
 
