@@ -34,7 +34,7 @@ from emperor.model.duration import format_duration
 from emperor.model.settings import Settings
 from emperor.model.share import Share
 from emperor.model.snapshot import decoder
-from emperor.notices.wiring import limits_and_disks_of, notices_of, standing
+from emperor.notices.wiring import ini_status_of, limits_and_disks_of, notices_of
 from emperor.real_ports import notes_of, real_ports, registry_for
 from emperor.rescans import Rescans
 from emperor.sources.folder import VassalFolder
@@ -181,7 +181,8 @@ class Service:
 
     def _wire_notices(self) -> None:
         """Let the notices see what they tell of."""
-        self.notices.standing = partial(standing, self._governor.vassals, self._folder.refused)
+        vassals, refused = self._governor.vassals, self._folder.refused
+        self.notices.ini_status = partial(ini_status_of, vassals, refused)
         reached = partial(self._reporter.limit_hits, Caller(0, is_administrator=True))
         self._limits_and_disks = limits_and_disks_of(
             self._settings, self.notices, self._groups, reached

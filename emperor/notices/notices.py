@@ -32,7 +32,7 @@ log = logging.getLogger("emperord.notices")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class IniStatus:
     """What is known of a domain: why the newest version of its ini is not in effect, None if it is;
     the user of its app; and whether there is an ini. `fell_back`: the version before is in effect,
     since the newest one did not start. `is_booting`: that is not decided yet."""
@@ -44,11 +44,11 @@ class Standing:
     is_booting: bool = False
 
 
-_UNKNOWN = Standing(None, None, exists=False)
+_UNKNOWN = IniStatus(None, None, exists=False)
 
 
 class Notices:
-    """Collects incidents, and sends notices about them. `standing` tells what is known of a
+    """Collects incidents, and sends notices about them. `ini_status` tells what is known of a
     domain."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Notices:
         self._digest = Digest()
         self._timer: TimerHandle | None = None
         self._due = inf
-        self.standing: Callable[[str], Standing] = lambda _: _UNKNOWN
+        self.ini_status: Callable[[str], IniStatus] = lambda _: _UNKNOWN
 
     @property
     def are_wanted(self) -> bool:
@@ -87,7 +87,7 @@ class Notices:
         """Note whether the newest version of an ini is in effect now."""
         if not self._channels:
             return
-        now = self.standing(domain)
+        now = self.ini_status(domain)
         if now.refused is not None:
             subject = NoticeSubject(domain, now.uid, now.refused)
             self.note(Incident(NoticeKind.DEPLOY_REFUSED, subject))
@@ -113,7 +113,7 @@ class Notices:
 
     def _failed(self, domain: str, uid: int | None, why: str) -> None:
         # A newer version that did not start hurts nobody while the one before serves.
-        if self.standing(domain).fell_back:
+        if self.ini_status(domain).fell_back:
             self.look(domain)
         else:
             self.note(Incident(NoticeKind.APP_FAILED, NoticeSubject(domain, uid, why)))

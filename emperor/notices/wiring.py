@@ -16,7 +16,7 @@ from emperor.model.settings import Settings
 from emperor.notices.channel import Channel, ChannelPorts, Count
 from emperor.notices.kept import KeptNotices
 from emperor.notices.limits_and_disks import LimitsAndDisks, Reached
-from emperor.notices.notices import Notices, Standing
+from emperor.notices.notices import IniStatus, Notices
 from emperor.notices.senders import senders_of
 from emperor.supervisor.vassals import Vassals
 from emperor.supervisor.versions import why_fallen_back
@@ -44,14 +44,14 @@ def limits_and_disks_of(
     return LimitsAndDisks(notices, groups, reached, folders)
 
 
-def standing(vassals: Vassals, refused: Mapping[str, Refusal], domain: str) -> Standing:
+def ini_status_of(vassals: Vassals, refused: Mapping[str, Refusal], domain: str) -> IniStatus:
     """What is known of a domain now."""
     if refusal := refused.get(domain):
-        return Standing(refusal.message, refusal.owner, exists=True)
+        return IniStatus(refusal.message, refusal.owner, exists=True)
     vassal = vassals.get(domain)
     if vassal is None or vassal.state is State.REMOVED:
-        return Standing(None, vassal.spec.owner if vassal else None, exists=False)
-    return Standing(
+        return IniStatus(None, vassal.spec.owner if vassal else None, exists=False)
+    return IniStatus(
         vassal.ini_error or why_fallen_back(vassal),
         vassal.spec.owner,
         exists=True,
