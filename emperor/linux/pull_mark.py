@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from emperor.model.domain import is_domain
-from emperor.model.pulled import Pulled, Standing
+from emperor.model.pulled import Pulled, PulledState
 
 _NAME = "trusted.emperord.pulled"
 _DECODER = msgspec.json.Decoder(Pulled)
@@ -35,7 +35,7 @@ def marked(folder: Path) -> Iterator[Pulled]:
             if entry.name.endswith(".ini") and (pulled := _mark_of(entry.path)):
                 domain = entry.name.removesuffix(".ini")
                 if pulled.domain == domain and is_domain(domain) and pulled.serial > 0:
-                    yield msgspec.structs.replace(pulled, standing=Standing.HELD, before=None)
+                    yield msgspec.structs.replace(pulled, state=PulledState.HELD, before=None)
 
 
 def _mark_of(path: str) -> Pulled | None:

@@ -14,7 +14,7 @@ import msgspec
 from emperor.model.registration import Entry, RegisteredIni
 
 
-class Standing(Enum):
+class PulledState(Enum):
     """What became of an ini that was pulled."""
 
     HELD = "held"
@@ -37,14 +37,15 @@ class Pulled(msgspec.Struct, frozen=True, omit_defaults=True, tag="pulled"):
     digest: str = ""
     inode: int = 0
     at: float = 0.0
-    standing: Standing = Standing.HELD
+    # The journals of earlier versions have this name.
+    state: PulledState = msgspec.field(default=PulledState.HELD, name="standing")
     before: "Pulled | None" = None
     alias_of: str = ""
 
     @property
     def is_held(self) -> bool:
         """Whether the file is on the disk, as far as is known."""
-        return self.standing is Standing.HELD
+        return self.state is PulledState.HELD
 
     @property
     def is_used(self) -> bool:
@@ -208,7 +209,7 @@ def said(entry: Entry, kept: Pulled | None, digest: str) -> Said:
         return Said.NEWER_INI if is_ini else Said.NEWER_GONE
     if entry.serial < kept.serial:
         return Said.BEHIND
-    if is_ini == (kept.standing is Standing.REMOVED):
+    if is_ini == (kept.state is PulledState.REMOVED):
         return Said.RIVAL
     if not is_ini:
         return Said.SAME_GONE
@@ -221,8 +222,8 @@ def settled(kept: Pulled, inode: int | None) -> Pulled:
     serial of the one that is there counts."""
     before = kept.before
     if inode is None:
-        standing = Standing.REMOVED if kept.standing is Standing.REMOVED else Standing.FORGOTTEN
-        return msgspec.structs.replace(kept, standing=standing, before=None)
+        state = PulledState.REMOVED if kept.state is PulledState.REMOVED else PulledState.FORGOTTEN
+        return msgspec.structs.replace(kept, state=state, before=None)
     if before is not None and inode != kept.inode and inode == before.inode:
         return msgspec.structs.replace(before, before=None)
     return msgspec.structs.replace(kept, before=None)

@@ -35,8 +35,8 @@ from emperor.model.pulled import (
     Occasion,
     OnDisk,
     Pulled,
+    PulledState,
     Said,
-    Standing,
     act,
     on_disk,
     said,
@@ -137,11 +137,11 @@ class PulledInis:
         found = find(path)
         if found is None or on_disk(found, kept) is not OnDisk.PULLED:
             return False
-        if kept.standing is Standing.REMOVED:
+        if kept.state is PulledState.REMOVED:
             log.info("%s is taken off the disk again", domain, extra=about(domain))
             remove(path, found.inode)
             return False
-        self._journal.append([msgspec.structs.replace(kept, standing=Standing.HELD)])
+        self._journal.append([msgspec.structs.replace(kept, state=PulledState.HELD)])
         return True
 
     def _torn(self, present: Collection[str]) -> set[str]:
@@ -191,7 +191,7 @@ class PulledInis:
         kept = self._journal.domains.get(domain)
         try:
             if kept is not None and kept.is_held and find(self._path(domain)) is None:
-                self._journal.append([msgspec.structs.replace(kept, standing=Standing.FORGOTTEN)])
+                self._journal.append([msgspec.structs.replace(kept, state=PulledState.FORGOTTEN)])
         except OSError as error:
             log.warning("cannot note that %s is gone: %s", domain, error, extra=about(domain))
 
@@ -205,7 +205,7 @@ class PulledInis:
                 return False
             if found is not None:
                 remove(path, found.inode)
-            self._journal.append([msgspec.structs.replace(kept, standing=Standing.FORGOTTEN)])
+            self._journal.append([msgspec.structs.replace(kept, state=PulledState.FORGOTTEN)])
         except Taken:
             return False
         except OSError as error:
@@ -270,7 +270,7 @@ class PulledInis:
             step.fail(error)
             if step.kept and step.draft:
                 step.kept = step.before or msgspec.structs.replace(
-                    step.kept, standing=Standing.FORGOTTEN
+                    step.kept, state=PulledState.FORGOTTEN
                 )
                 self._keep([step])
 
@@ -324,7 +324,7 @@ def _gone(order: Order, entry: Entry, kept: Pulled | None) -> Pulled:
         last,
         serial=entry.serial,
         revision=order.revision,
-        standing=Standing.REMOVED,
+        state=PulledState.REMOVED,
         before=None,
         alias_of=entry.alias_of if isinstance(entry, RegisteredAlias) else "",
     )

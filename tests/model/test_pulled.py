@@ -2,6 +2,7 @@
 
 from itertools import product
 
+import msgspec
 import pytest
 
 from emperor.model.pulled import (
@@ -10,8 +11,8 @@ from emperor.model.pulled import (
     Occasion,
     OnDisk,
     Pulled,
+    PulledState,
     Said,
-    Standing,
     act,
     on_disk,
     said,
@@ -22,8 +23,8 @@ from emperor.model.registration import RegisteredAlias, RegisteredIni, Registere
 
 _A = "a.example"
 _KEPT = Pulled(_A, 5, 50, "digest", inode=7)
-_REMOVED = Pulled(_A, 5, 50, "digest", inode=7, standing=Standing.REMOVED)
-_FORGOTTEN = Pulled(_A, 5, 50, "digest", inode=7, standing=Standing.FORGOTTEN)
+_REMOVED = Pulled(_A, 5, 50, "digest", inode=7, state=PulledState.REMOVED)
+_FORGOTTEN = Pulled(_A, 5, 50, "digest", inode=7, state=PulledState.FORGOTTEN)
 
 _CELLS = list(product(Occasion, OnDisk, Said))
 # What takes the file away, or puts another one there.
@@ -150,3 +151,12 @@ _NEW = Pulled(_A, 6, 60, "new", inode=8, before=_KEPT)
 )
 def test_what_a_daemon_goes_on_with(kept: Pulled, inode: int | None, expected: Pulled) -> None:
     assert settled(kept, inode) == expected
+
+
+def test_the_journals_of_earlier_versions_can_be_read() -> None:
+    line = (
+        b'{"type":"pulled","domain":"a.example","serial":5,"revision":50,"digest":"digest",'
+        b'"inode":7,"standing":"removed"}'
+    )
+    assert msgspec.json.decode(line, type=Pulled) == _REMOVED
+    assert msgspec.json.encode(_REMOVED) == line

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from emperor.model.pulled import Act, Found, Occasion, Pulled, Standing, act, on_disk, said
+from emperor.model.pulled import Act, Found, Occasion, Pulled, PulledState, act, on_disk, said
 from emperor.model.registration import RegisteredIni
 from tests.scale.registry import Registry
 
@@ -69,7 +69,7 @@ class Backend:
         for domain in self.held:
             if self.used[domain] < before:
                 kept = self.kept[domain]
-                self.kept[domain] = msgspec.structs.replace(kept, standing=Standing.FORGOTTEN)
+                self.kept[domain] = msgspec.structs.replace(kept, state=PulledState.FORGOTTEN)
                 self.buckets[self.registry.buckets[domain]] -= 1
 
     def restart(self) -> None:
