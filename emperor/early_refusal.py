@@ -34,8 +34,8 @@ PROGRAMS = app_group(0, ".early-refusal")
 
 
 class EarlyRefusal:
-    """One program for each group that forks on, which runs for as long as the group has no room.
-    `name` tells the name of a user."""
+    """Runs one program for each group that forks on, as long as the group has no room. `name` tells
+    the name of a user."""
 
     def __init__(
         self, bounds: Bounds, name: Callable[[int], str], tasks: asyncio.TaskGroup

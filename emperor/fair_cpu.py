@@ -26,7 +26,8 @@ _SILENT_SECONDS = 60.0
 
 
 class FairCpu:
-    """`name` tells the name of a user. `app_starts` is to be called before each start."""
+    """Has tenants yield the CPU that take all of it while somebody waits. `name` tells the name of
+    a user. `app_starts` is to be called before each start."""
 
     def __init__(
         self,

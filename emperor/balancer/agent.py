@@ -32,7 +32,7 @@ _WRITE_AGAIN_SECONDS = 10.0
 
 
 class Agent:
-    """One balancer's. `clock` tells monotonic seconds. Raises NotOurs, OSError."""
+    """The agent of one balancer. `clock` tells monotonic seconds. Raises NotOurs, OSError."""
 
     def __init__(
         self,

@@ -19,7 +19,8 @@ _LEVELS = {Trouble.MISSING: logging.WARNING, Trouble.UNMOVED: logging.WARNING}
 
 
 class AgentLog:
-    """`table` is the one at the start; `now` tells seconds since the epoch."""
+    """Logs what changes for a balancer. `table` is the one at the start; `now` tells seconds since
+    the epoch."""
 
     def __init__(self, table: SlotTable | None, now: Callable[[], float] = time.time) -> None:
         self._now = now

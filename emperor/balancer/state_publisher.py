@@ -18,7 +18,7 @@ _RETRY_SECONDS = (1.0, 3.0)
 
 
 class StatePublisher:
-    """One balancer's; `state` is how it is now."""
+    """Keeps the state of one balancer in the registry; `state` is how it is now."""
 
     def __init__(self, engine: Engine, keys: Keys, state: Callable[[], BalancerState]) -> None:
         self._engine = engine

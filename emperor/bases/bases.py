@@ -70,8 +70,9 @@ class Forked:
 
 
 class Bases:
-    """`program` is what they run, or why there can be none. `environment` is that of the first.
-    `modules_of` is None where only the standard library is imported ahead."""
+    """The bases of this daemon. `program` is what they run, or why there can be none. `environment`
+    is that of the base of the standard library. `modules_of` is None where only the standard
+    library is imported ahead."""
 
     def __init__(
         self,

@@ -10,9 +10,10 @@ import click
 
 
 class Commands(click.Group):
-    """`table` has the module of each command, and what --help says of it. The module holds the
-    command under its own name, behind which a `_` stands if Python has that name already. `meant`
-    has what other programs call these commands."""
+    """A group of commands, each of which is imported when it is called. `table` has the module of
+    each command, and what --help says of it. The module holds the command under its own name,
+    behind which a `_` stands if Python has that name already. `meant` has what other programs call
+    these commands."""
 
     def __init__(
         self, *, table: Mapping[str, tuple[str, str]], meant: Mapping[str, str], **rest: Any

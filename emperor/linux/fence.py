@@ -50,7 +50,8 @@ def _folder(pid: int, name: str) -> str:
 
 
 class FenceClient:
-    """`path` is that of the socket, in a folder that only the daemon's user can write to."""
+    """The daemon's end of the fence. `path` is that of the socket, in a folder that only the
+    daemon's user can write to."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

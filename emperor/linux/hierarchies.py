@@ -35,8 +35,8 @@ class Hierarchy:
 
 @dataclass(frozen=True, slots=True)
 class Hierarchies:
-    """All of them; groups are killed in the first one. `problem` is why some of what is wanted is
-    missing, in words; empty: nothing is."""
+    """The hierarchies that are usable; groups are killed in the first one. `problem` is why some of
+    what is wanted is missing, in words; empty: nothing is."""
 
     usable: tuple[Hierarchy, ...]
     problem: str = ""

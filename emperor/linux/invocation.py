@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """`command` begins with the absolute path of a program; `folder` is where it was given, and
-    `open_files` the soft and hard limits that were (RLIMIT_NOFILE)."""
+    """How this process was started. `command` begins with the absolute path of a program; `folder`
+    is where it was given, and `open_files` the soft and hard limits that were (RLIMIT_NOFILE)."""
 
     command: tuple[str, ...]
     folder: str

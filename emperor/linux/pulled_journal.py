@@ -46,7 +46,8 @@ _DECODER: msgspec.json.Decoder[Pulled | _UpTo] = msgspec.json.Decoder(Pulled | _
 
 @dataclass
 class Journal:
-    """`boot` is the id of this boot. All methods but `load` raise OSError."""
+    """The journal of the inis that were pulled. `boot` is the id of this boot. All methods but
+    `load` raise OSError."""
 
     folder: Path
     boot: str

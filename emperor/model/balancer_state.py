@@ -18,8 +18,8 @@ class BrokenState(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BalancerState:
-    """`serial` is that of the table in use, 0 if there is none. `problem` is why a newer one is not
-    taken, empty if there is none."""
+    """What a balancer tells of itself. `serial` is that of the table in use, 0 if there is none.
+    `problem` is why a newer one is not taken, empty if there is none."""
 
     name: str
     serial: int

@@ -24,8 +24,8 @@ class Right:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """`holder` is the ini that has the `claim` of another one: a host or a socket. `why` names both
-    inis, and `why_unnamed` only the one that claims it."""
+    """A conflict of two inis. `holder` is the ini that has the `claim` of another one: a host or a
+    socket. `why` names both inis, and `why_unnamed` only the one that claims it."""
 
     claim: str
     holder: str

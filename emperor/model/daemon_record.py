@@ -53,9 +53,9 @@ class FdRecord:
 
 @dataclass(frozen=True, slots=True)
 class DaemonRecord:
-    """One daemon. `taken_fingerprint` changes with each setting of `TAKEN`, and
-    `config_fingerprint` with the version and with each other setting on which a Spec depends.
-    `fds` are in the order of the descriptors."""
+    """What is kept of one daemon. `taken_fingerprint` changes with each setting of `TAKEN`, and
+    `config_fingerprint` with the version and with each other setting on which a Spec depends. `fds`
+    are in the order of the descriptors."""
 
     config_fingerprint: str
     vassals_dir: str

@@ -28,8 +28,8 @@ _MOST_ALONE = 16
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`move_after`: seconds after which the slots of a backend that is down go to others; None:
-    never. `take_in`: a new backend gets its share."""
+    """What an agent may change by itself. `move_after`: seconds after which the slots of a backend
+    that is down go to others; None: never. `take_in`: a new backend gets its share."""
 
     move_after: float | None = None
     take_in: bool = False

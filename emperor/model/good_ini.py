@@ -8,7 +8,7 @@ from emperor.model.spec import Stamp
 
 @dataclass(frozen=True, slots=True)
 class GoodIni:
-    """`text` was read from `file` with that stamp."""
+    """A version of an ini by which its app served. `text` was read from `file` with that stamp."""
 
     file: str
     stamp: Stamp

@@ -13,8 +13,9 @@ _WILDCARDS = frozenset("*?[")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """`domains` are to be acted on. `spared` are vassals that a pattern or --all matches, and on
-    which this order does not act. `unmatched` are the patterns that match no vassal."""
+    """What an order comes to for the vassals that it names. `domains` are to be acted on. `spared`
+    are vassals that a pattern or --all matches, and on which this order does not act. `unmatched`
+    are the patterns that match no vassal."""
 
     domains: tuple[str, ...]
     spared: tuple[VassalStatus, ...] = ()

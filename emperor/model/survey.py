@@ -83,10 +83,11 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """All of it. `members` are the users in the sockets' group, `operators` those in emperor's
-    group. `uwsgi_version` is empty if uWSGI does not run; `controllers` are those by which
-    vassals can have limits. `agent` is None where emperord-balancer is not enabled. `cannot_yield`
-    is why no tenant can yield the CPU, empty if it can."""
+    """All that `emperorctl doctor` has seen of a machine. `members` are the users in the sockets'
+    group, `operators` those in emperor's group. `uwsgi_version` is empty if uWSGI does not run;
+    `controllers` are those by which vassals can have limits. `agent` is None where
+    emperord-balancer is not enabled. `cannot_yield` is why no tenant can yield the CPU, empty if it
+    can."""
 
     settings: Settings
     version: str

@@ -17,7 +17,8 @@ _LONGEST = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """`waiting` are notices by the name of the sender that they wait for."""
+    """What is kept of the notices. `waiting` are notices by the name of the sender that they wait
+    for."""
 
     waiting: dict[str, tuple[Notice, ...]]
     open: tuple[Incident, ...]

@@ -25,8 +25,9 @@ _LEAST_SECONDS = 30.0
 
 
 class LimitsAndDisks:
-    """`folders` are those whose file systems are watched. `reached` tells the limits that were
-    reached since the daemon started."""
+    """Notes limits that were reached, and file systems that are short of space. `folders` are those
+    whose file systems are watched. `reached` tells the limits that were reached since the daemon
+    started."""
 
     def __init__(
         self,

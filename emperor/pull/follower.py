@@ -50,7 +50,8 @@ Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 
 @dataclass(eq=False)
 class Follower:
-    """`connect` may raise SettingsError. `chance` is a random number in [0, 1)."""
+    """Has the inis of this machine be as the registry has them. `connect` may raise SettingsError.
+    `chance` is a random number in [0, 1)."""
 
     connect: Connect
     reads: Reads

@@ -23,7 +23,8 @@ _LONGEST_SECONDS = 3600.0
 
 
 class UnusedInis:
-    """`after` is how long nobody must have used a vassal that sleeps, in seconds; 0: for ever."""
+    """Takes the inis off the disk that nobody uses. `after` is how long nobody must have used a
+    vassal that sleeps, in seconds; 0: for ever."""
 
     def __init__(
         self,

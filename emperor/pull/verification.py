@@ -31,8 +31,9 @@ def _unknown(_: Sealed) -> None:
 
 @dataclass
 class Verifier:
-    """`check` raises BrokenEntry for an entry whose signature does not count. `now` tells seconds
-    since the epoch."""
+    """Makes an order of what the registry has, or says why this machine may not follow it. `check`
+    raises BrokenEntry for an entry whose signature does not count. `now` tells seconds since the
+    epoch."""
 
     users: Users
     unfit: Unfit

@@ -17,8 +17,9 @@ _RETRY_SECONDS = (2.0, 4.0)
 
 
 class BlockedApps:
-    """`apps` are those that this machine, `me`, knows. `free` is told of one that may run here
-    again, and whether it was given to this machine. `news` is set when `apps` may have changed."""
+    """Follows what other machines do with the apps that may not run here. `apps` are those that
+    this machine, `me`, knows. `free` is told of one that may run here again, and whether it was
+    given to this machine. `news` is set when `apps` may have changed."""
 
     def __init__(
         self,

@@ -34,8 +34,8 @@ _NO_USER = "the registry asks for a user; name one in registry.ini: user and pas
 
 
 class Members:
-    """All members, as `access` names them. An async context manager. For `patience` seconds they
-    are asked again and again for what needs a leader. `shuffle` says which is asked first."""
+    """The members of etcd that `access` names, as an async context manager. For `patience` seconds
+    they are asked again and again for what needs a leader. `shuffle` says which is asked first."""
 
     def __init__(
         self, access: RegistryAccess, patience: float, shuffle: Callable[[list[str]], None]

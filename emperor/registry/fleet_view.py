@@ -15,7 +15,8 @@ log = logging.getLogger("emperord.fleet_view")
 
 
 class FleetView:
-    """`members` are those that are up, by address. `table` is what the key of slots has."""
+    """The fleet as the registry has it. `members` are those that are up, by address. `table` is
+    what the key of slots has."""
 
     def __init__(self, engine: Engine, keys: Keys) -> None:
         self._engine = engine

@@ -32,9 +32,9 @@ _LEAVE_SECONDS = 2.0
 
 
 class Membership:
-    """One backend. `me` is how it is now; its `since` is the time now, which counts when it is
-    registered. `clock` tells monotonic seconds; `reached` is called with None when the registry has
-    answered, and else with why it has not."""
+    """The membership of one backend. `me` is how it is now; its `since` is the time now, which
+    counts when it is registered. `clock` tells monotonic seconds; `reached` is called with None
+    when the registry has answered, and else with why it has not."""
 
     def __init__(
         self,

@@ -24,12 +24,13 @@ class Fence(Protocol):
 
 @dataclass(slots=True)
 class OnceApp:
-    """One app. `revision` is that of its key while it may run here; 0: it runs without a key.
-    `why_not`: why it may not. `waits`: it waits for its turn to boot. `is_cut_off`: because the
-    lease could not be renewed. `groups` has the control group of each of its processes, and
-    `deadline` is when these are killed, None: with the lease. `request` is where else its visitors
-    come, `request_revision` when that was last heard. `goes_to` is the machine that gets it when
-    its processes have ended; `given_at` is when another machine gave it to this one."""
+    """What is known of one app that must not run twice. `revision` is that of its key while it may
+    run here; 0: it runs without a key. `why_not`: why it may not. `waits`: it waits for its turn to
+    boot. `is_cut_off`: because the lease could not be renewed. `groups` has the control group of
+    each of its processes, and `deadline` is when these are killed, None: with the lease. `request`
+    is where else its visitors come, `request_revision` when that was last heard. `goes_to` is the
+    machine that gets it when its processes have ended; `given_at` is when another machine gave it
+    to this one."""
 
     rule: Rule
     revision: int | None = None

@@ -14,8 +14,9 @@ from emperor.registry.port import Engine
 
 
 class OnceLease:
-    """`clock` tells seconds. `confirmed` is called when the lease holds for its whole time again,
-    `cut_off` when it was not renewed in time and may end, `lost` when it has ended."""
+    """The lease of all apps that this machine holds. `clock` tells seconds. `confirmed` is called
+    when the lease holds for its whole time again, `cut_off` when it was not renewed in time and may
+    end, `lost` when it has ended."""
 
     def __init__(
         self,

@@ -32,8 +32,8 @@ _OCCASIONAL = (Asker.READS, Asker.ONCE)
 
 
 class Reachability:
-    """`clock` tells monotonic seconds, `now` the time of day, and `later` calls what it is given
-    after some seconds."""
+    """Knows whether the registry answers each part that asks it. `clock` tells monotonic seconds,
+    `now` the time of day, and `later` calls what it is given after some seconds."""
 
     def __init__(
         self,

@@ -52,7 +52,7 @@ log = logging.getLogger("emperord.governor")
 
 
 class Governor:
-    """Every vassal, by domain. All of it runs in one thread."""
+    """Holds every vassal, and handles each event to its end. All of it runs in one thread."""
 
     def __init__(self, settings: Settings, ports: Ports, recorder: Recorder) -> None:
         self._ports = ports

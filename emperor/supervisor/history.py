@@ -11,8 +11,9 @@ DELAY_SECONDS = 1.0
 
 
 class History:
-    """`write` writes a batch elsewhere, and never raises. One batch at a time is on its way: a disk
-    that hangs costs no more memory than a batch may have."""
+    """Collects facts, and has them written in batches. `write` writes a batch elsewhere, and never
+    raises. One batch at a time is on its way: a disk that hangs costs no more memory than a batch
+    may have."""
 
     def __init__(self, clock: Clock, write: Callable[[Batch], Awaitable[None]]) -> None:
         self._clock = clock

@@ -82,8 +82,8 @@ class Child(ProcessRecord):
 
 
 class Vassal(VassalRecord):
-    """One domain. `throttle` is the timer that ends at `retry_at`. `has_fault`: a fault of emperord
-    ended the last event, so nothing may come of it."""
+    """The vassal of one domain. `throttle` is the timer that ends at `retry_at`. `has_fault`: a
+    fault of emperord ended the last event, so nothing may come of it."""
 
     __slots__ = ("has_fault", "listener", "orders", "throttle")
 

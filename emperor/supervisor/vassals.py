@@ -16,7 +16,7 @@ FAULT = "a fault in emperord; its log has the traceback"
 
 
 class Vassals:
-    """Only the governor adds and removes."""
+    """All vassals, by domain and by alias. Only the governor adds and removes."""
 
     def __init__(self) -> None:
         self._vassals: dict[str, Vassal] = {}

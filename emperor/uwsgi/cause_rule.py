@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`pattern` is searched in the output, line by line. `sentence` can contain the names of its
-    groups; {cure} is the cure for its group `error`, {holder} is what has `address`, and {bound}
-    are the addresses that the ini has uWSGI bind. `is_vague`: it says little, so that it counts if
-    no other rule matches."""
+    """A cause of a failure, as uWSGI prints it. `pattern` is searched in the output, line by line.
+    `sentence` can contain the names of its groups; {cure} is the cure for its group `error`,
+    {holder} is what has `address`, and {bound} are the addresses that the ini has uWSGI bind.
+    `is_vague`: it says little, so that it counts if no other rule matches."""
 
     pattern: re.Pattern[str]
     sentence: str

@@ -117,7 +117,8 @@ class Before:
 
 @dataclass(frozen=True)
 class Ini:
-    """`options` are those of [uwsgi] and `emperor` those of [emperor], in their order.
+    """A parsed ini. `options` are those of [uwsgi] and `emperor` those of [emperor], in their
+    order.
 
     Before uWSGI has resolved them, the options contain `$(ENV)`, `@(file)` and `%(option)` as
     written, and `needs_uwsgi` is the first option for which uWSGI must do so. `quotes_socket`: a

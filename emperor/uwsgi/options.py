@@ -55,19 +55,19 @@ class Adoption(Enum):
 
 @dataclass(frozen=True, slots=True)
 class UwsgiOptions(RuntimeOptions):
-    """`socket_option` gives uWSGI the socket (`socket`, `http-socket`, ...), and `names_socket`
-    tells whether the ini itself has that option. `need_app`: a start fails without an app.
-    `overrules_idle`: a file that the ini includes says another `idle` than what counts.
-    `binary` is another uWSGI than the daemon's, if it is not empty. `python_home` is the home of
-    its Python while the ini names none; None stands for the launcher's, and an empty text leaves
-    the choice to uWSGI. `defaults` is the digest of the file of defaults that uWSGI reads before
-    the ini, if it is not empty. `can_pause`: its workers handle one request at once, in the loop
-    of uWSGI, which can be paused. `may_be_dying`: it has a hook after whose failure uWSGI serves on
-    and passes no stop on. `vacuums`: its end deletes files by their paths, which a
-    successor may have made anew. `pidfiles` are where it may write its pid. `home` is the home of
-    Python that the ini names, empty for none. `by_exec` is why the app cannot be forked from a
-    base, as an option of its ini, empty if it can. `variables` of the environment are set by the
-    ini."""
+    """What only uWSGI knows of a vassal. `socket_option` gives uWSGI the socket (`socket`,
+    `http-socket`, ...), and `names_socket` tells whether the ini itself has that option.
+    `need_app`: a start fails without an app. `overrules_idle`: a file that the ini includes says
+    another `idle` than what counts. `binary` is another uWSGI than the daemon's, if it is not
+    empty. `python_home` is the home of its Python while the ini names none; None stands for the
+    launcher's, and an empty text leaves the choice to uWSGI. `defaults` is the digest of the file
+    of defaults that uWSGI reads before the ini, if it is not empty. `can_pause`: its workers handle
+    one request at once, in the loop of uWSGI, which can be paused. `may_be_dying`: it has a hook
+    after whose failure uWSGI serves on and passes no stop on. `vacuums`: its end deletes files by
+    their paths, which a successor may have made anew. `pidfiles` are where it may write its pid.
+    `home` is the home of Python that the ini names, empty for none. `by_exec` is why the app cannot
+    be forked from a base, as an option of its ini, empty if it can. `variables` of the environment
+    are set by the ini."""
 
     name: Literal["uwsgi"] = "uwsgi"
     socket_option: str = "socket"

@@ -17,8 +17,9 @@ _LATE_CHROOT = frozenset({"chown-socket", "drop-after-init", "drop-after-apps", 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """`start` is the folder of the ini, `folder` is the one after `chdir`, and `root` that of
-    `chroot`, or empty. `folder` is None where only uWSGI can tell it."""
+    """The folders from which uWSGI takes the paths of an ini. `start` is the folder of the ini,
+    `folder` is the one after `chdir`, and `root` that of `chroot`, or empty. `folder` is None where
+    only uWSGI can tell it."""
 
     start: str
     folder: str | None

@@ -17,8 +17,8 @@ _MOST_KEPT = 256
 
 
 class RulesByName(Generic[R]):
-    """`rules` with the names of the options that each is about. A rule must find nothing in an ini
-    that has none of these. A key of [emperor] has the name `of_emperor(key)`."""
+    """Selects rules by the names of the options that each is about. A rule must find nothing in an
+    ini that has none of these. A key of [emperor] has the name `of_emperor(key)`."""
 
     def __init__(self, rules: Mapping[R, Collection[str]]) -> None:
         self.rules = rules

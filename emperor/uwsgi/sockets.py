@@ -39,9 +39,10 @@ _DEFAULT_PROTOCOL = "socket"
 
 @dataclass(frozen=True, slots=True)
 class Socket:
-    """`path` is what the daemon binds, and `option` gives it to uWSGI, which speaks `protocol`
-    there. `is_named`: the ini itself has an option with that path. `foreign`: what else the ini has
-    uWSGI bind, and `inherited` those of it that a successor can take over."""
+    """The socket of a vassal. `path` is what the daemon binds, and `option` gives it to uWSGI,
+    which speaks `protocol` there. `is_named`: the ini itself has an option with that path.
+    `foreign`: what else the ini has uWSGI bind, and `inherited` those of it that a successor can
+    take over."""
 
     path: str
     option: str

@@ -4,7 +4,6 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -65,13 +64,11 @@ def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     return [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
-def docstrings(path: Path) -> Iterator[tuple[str, str]]:
-    """The docstrings of a file, each with the name of what it belongs to."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Module):
-            yield path.stem, ast.get_docstring(node) or ""
-        elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node.name, ast.get_docstring(node) or ""
+def docstrings(path: Path) -> list[tuple[ast.AST, str]]:
+    """All docstrings of a file, each with the node that has it."""
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [(node, ast.get_docstring(node) or "") for node in nodes if isinstance(node, kinds)]
 
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
@@ -79,7 +76,7 @@ TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 # All that others read and call. The docstring of a test goes on where the name of the test ends.
 EXPLAINED = sorted({*FILES, *ROOT.glob("docs/**/*.py"), *ROOT.glob("tests/**/*.py")} - set(TESTS))
 # A docstring that begins so has its subject in another docstring or in a name.
-NEEDS_A_LINE_ABOVE = re.compile(
+NO_SUBJECT = re.compile(
     r"(It|Is|That|Those|These|Their|The same|One more|Another one|There is none|Both\."
     r"|Do (as|it|so|that)|As|By|For|From|Of|With|Without|In an? thread|In the thread"
     r"|Also|And|Else|Neither|Nor|So)(?!\w)"
@@ -129,8 +126,13 @@ def test_a_function_has_at_most_50_lines(path: Path) -> None:
 
 @pytest.mark.parametrize("path", EXPLAINED, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_docstring_can_be_understood_alone(path: Path) -> None:
-    unclear = {name: text for name, text in docstrings(path) if NEEDS_A_LINE_ABOVE.match(text)}
-    assert not unclear, "name the subject"
+    assert not [text for _, text in docstrings(path) if NO_SUBJECT.match(text)], "name the subject"
+
+
+@pytest.mark.parametrize("path", EXPLAINED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_class_says_what_it_is_before_its_arguments(path: Path) -> None:
+    classes = [text for node, text in docstrings(path) if isinstance(node, ast.ClassDef)]
+    assert not [text for text in classes if text.startswith("`")]
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT / "tests")))

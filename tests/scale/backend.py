@@ -14,10 +14,10 @@ _INODE = 1
 
 @dataclass(slots=True)
 class Backend:
-    """`kept` is what its state directory has of each domain, by its number; `used` is when each was
-    hit last; `buckets` are those that it watches, with the number of domains that it holds in each.
-    `revision` is the one up to which its watch has told it of changes. Apps that were awake before
-    `booted` are not any more."""
+    """A backend of a made-up day. `kept` is what its state directory has of each domain, by its
+    number; `used` is when each was hit last; `buckets` are those that it watches, with the number
+    of domains that it holds in each. `revision` is the one up to which its watch has told it of
+    changes. Apps that were awake before `booted` are not any more."""
 
     address: str
     registry: Registry

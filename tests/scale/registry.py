@@ -11,9 +11,9 @@ OWNER = "www-data"
 
 @dataclass(slots=True)
 class Registry:
-    """`names`, `buckets` and `serials` have those of each domain, by its number. `changes` are the
-    domains that changed, in the order of revisions, from revision 1 on; those up to `compacted` are
-    not told any more."""
+    """The registry of a made-up day. `names`, `buckets` and `serials` have those of each domain, by
+    its number. `changes` are the domains that changed, in the order of revisions, from revision 1
+    on; those up to `compacted` are not told any more."""
 
     names: list[str]
     is_away: bool = False

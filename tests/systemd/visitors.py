@@ -27,8 +27,9 @@ PATIENCE_SECONDS = 60
 
 
 class Visitors:
-    """`failed` lists the requests that were not answered with 200. `sent` and `answered` in the
-    folder are the number of the last request, and of the last before the first open one."""
+    """Visitors of some apps. `failed` lists the requests that were not answered with 200. `sent`
+    and `answered` in the folder are the number of the last request, and of the last before the
+    first open one."""
 
     def __init__(self, folder: Path, awake: list[str], asleep: list[str]) -> None:
         self._folder = folder

@@ -11,7 +11,7 @@ from tests.attacks.rivals.host import Host
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """`name` says what the attacker is after."""
+    """An attack, whose `name` says what the attacker is after."""
 
     name: str
     run: Callable[[Host], Outcome]

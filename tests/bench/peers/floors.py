@@ -53,7 +53,7 @@ class BareExec(Peer):
 
 
 class BareImport(Peer):
-    """`python -c "import application"`, without a server."""
+    """Runs `python -c "import application"`, without a server."""
 
     name = 'python -c "import app"'
     is_floor = True
