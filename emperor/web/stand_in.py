@@ -15,7 +15,7 @@ import re
 import socket
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -85,19 +85,19 @@ def question_of(head: bytes) -> Question | None:
 @contextmanager
 def stand_in(posts: Sequence[Post]) -> Iterator[dict[str, int]]:
     """Have a stand-in answer at these posts from here on. Yields the descriptor for the new
-    version, by name. The stand-in ends where the block does. Where the process cannot fork, there
-    is no stand-in."""
-    ours, theirs = channel()
-    with ours:
-        with theirs:
-            try:
-                child = os.fork()
-            except OSError as error:
-                log.warning("nobody answers until the new version does: %s", error.strerror)
-                child = -1
-            if child == 0:
+    version, by name. The stand-in ends where the block does. Where the process cannot fork, or has
+    no free descriptor, there is no stand-in."""
+    with ExitStack() as stack:
+        passed: dict[str, int] = {}
+        try:
+            ours, theirs = map(stack.enter_context, channel())
+            if os.fork() == 0:
                 _become_stand_in(ours, theirs, posts)
-        yield {} if child < 0 else {NAME: ours.fileno()}
+            theirs.close()
+            passed[NAME] = ours.fileno()
+        except OSError as error:
+            log.warning("nobody answers until the new version does: %s", error.strerror)
+        yield passed
 
 
 async def relieve(fd: int) -> list[tuple[str, socket.socket]]:

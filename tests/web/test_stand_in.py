@@ -174,3 +174,20 @@ def test_an_upgrade_goes_on_without_a_fork(
         with stand_in([post]) as fds:
             assert fds == {}
     assert "nobody answers until the new version does" in caplog.text
+
+
+@pytest.fixture
+def no_free_descriptor() -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open(os.devnull, "rb") as next_one:
+        free = next_one.fileno()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.usefixtures("no_free_descriptor")
+def test_an_upgrade_goes_on_without_a_descriptor(caplog: pytest.LogCaptureFixture) -> None:
+    with stand_in([]) as fds:
+        assert fds == {}
+    assert "nobody answers until the new version does: Too many open files" in caplog.text
