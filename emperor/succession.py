@@ -59,7 +59,6 @@ class Succession:
             try:
                 await self._upgrade(before_exec)
             except CannotUpgrade as error:
-                self._notices.stay()
                 level = logging.INFO if self.stop.is_set() else logging.ERROR
                 log.log(level, "cannot upgrade: %s; all stays as it is", error)
                 raise
@@ -73,6 +72,16 @@ class Succession:
             self._require_all_saved()
             if self.stop.is_set():
                 raise CannotUpgrade("emperord stops")
+            try:
+                await self._give_way(before_exec)
+            except OSError as error:
+                # No descriptor may be left, and the client who has asked may be gone.
+                raise CannotUpgrade(error.strerror or str(error)) from error
+
+    async def _give_way(self, before_exec: Callable[[], Awaitable[None]]) -> NoReturn:
+        """Leave what the next version needs, and become that. Nothing has changed if this raises
+        or is cancelled, as where the client who has asked leaves."""
+        try:
             self._notices.leave()
             await self._history.close()
             with suppress(TimeoutError):
@@ -83,6 +92,9 @@ class Succession:
             log.info("upgrading: the new version can start, and takes over now")
             with stand_in(self.posts) as fds:
                 self._handover.run_new_version(fds)
+        except BaseException:
+            self._notices.stay()
+            raise
 
     def _require_all_saved(self) -> None:
         """Raise CannotUpgrade if the new version could not go on with a vassal."""
