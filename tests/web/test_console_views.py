@@ -28,7 +28,7 @@ from emperor.model.vassal_text import facts, next_start
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.web.console import ini_view
 from emperor.web.console.csrf import CsrfTokens, is_cross_site
-from emperor.web.console.overview import not_served, plots, troubles, waiting
+from emperor.web.console.overview import not_served, plots, problem_rows, waiting
 from emperor.web.console.plots import HEIGHT, WIDTH, phase_bar, spans, starts_plot, wakes_plot
 from emperor.web.console.shown_state import ShownState
 from emperor.web.console.story import latest, story
@@ -164,7 +164,7 @@ def test_what_is_down_needs_a_person_before_what_only_complains() -> None:
     tries = replace(throttled("c.example"), state=ReportedState.STARTING)
     shown = {"a.example": ShownState.RUNNING, "b.example": ShownState.PARKED,
              "c.example": ShownState.STARTING, "z.example": ShownState.FAILED}  # fmt: skip
-    found = troubles([complains, throttled("z.example"), parked("b.example"), tries], shown)
+    found = problem_rows([complains, throttled("z.example"), parked("b.example"), tries], shown)
     assert [(each.subject, each.note, each.again) for each in found] == [
         ("c.example", "starting", next_start(tries)),
         ("z.example", "failed", next_start(throttled("z.example"))),
@@ -177,7 +177,7 @@ def test_a_failed_app_keeps_its_place_as_its_delay_ends() -> None:
     shown = dict.fromkeys(("a.example", "b.example"), ShownState.FAILED)
     tried = replace(first, state=ReportedState.PARKED, retry_at=None)
     for rows in ([first, second], [tried, second]):
-        assert [each.subject for each in troubles(rows, shown)] == ["a.example", "b.example"]
+        assert [each.subject for each in problem_rows(rows, shown)] == ["a.example", "b.example"]
 
 
 def test_an_ini_with_a_name_of_no_host_has_no_page() -> None:

@@ -22,7 +22,7 @@ from emperor.web.console.plots import Plot, share, spans, starts_plot
 from emperor.web.console.shown_state import ShownState, shown_state
 from emperor.web.console.tenants import Names, largest_first, uid_text
 
-MOST_TROUBLES = 10
+MOST_PROBLEM_ROWS = 10
 _MOST_BOOTS = 25
 _MOST_SLOW = 10
 MOST_TENANTS = 10
@@ -77,7 +77,7 @@ def has_trouble(vassal: Vassal) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class ProblemRow:
     """What needs a person: the vassal, None where there is none; the subject, and what is wrong,
     with the cure; and who starts it again."""
 
@@ -92,7 +92,7 @@ class Trouble:
 class RefusedPage:
     """The page of all inis that are not served: a part of the `number` of them."""
 
-    inis: tuple[Trouble, ...]
+    inis: tuple[ProblemRow, ...]
     number: int
     page: int
     pages: int
@@ -144,8 +144,8 @@ class Overview:
     tenants: tuple[OfTenant, ...]
     more_tenants: int
     verdict: str
-    troubles: tuple[Trouble, ...]
-    more_troubles: int
+    problem_rows: tuple[ProblemRow, ...]
+    more_problem_rows: int
     more_refused: int
     starting: tuple[Starting, ...]
     more_starting: int
@@ -161,21 +161,21 @@ class Overview:
 _DOWN = frozenset({ShownState.FAILED, ShownState.STARTING})
 
 
-def troubles(rows: Iterable[VassalStatus], shown: Mapping[str, ShownState]) -> list[Trouble]:
+def problem_rows(rows: Iterable[VassalStatus], shown: Mapping[str, ShownState]) -> list[ProblemRow]:
     """The vassals that need a person: first those that are down, then the rest. `shown` has their
     states."""
     failing = [row for row in rows if row.last_error is not None]
     failing.sort(key=lambda row: (shown[row.name] not in _DOWN, row.name))
     return [
-        Trouble(row.name, row.name, row.last_error or "", shown[row.name].value, next_start(row))
+        ProblemRow(row.name, row.name, row.last_error or "", shown[row.name].value, next_start(row))
         for row in failing
     ]
 
 
-def not_served(refused: Iterable[Refused]) -> tuple[Trouble, ...]:
+def not_served(refused: Iterable[Refused]) -> tuple[ProblemRow, ...]:
     """The inis that are not served. One that is named after no host has no page."""
     return tuple(
-        Trouble(
+        ProblemRow(
             None if ini.reason is RefusalReason.BAD_NAME else ini.domain,
             ini.file,
             ini.error,
@@ -287,7 +287,7 @@ def overview(
 ) -> Overview:
     """The view of the page."""
     shown = seen.census.shown
-    wrong = troubles(seen.rows, shown)
+    wrong = problem_rows(seen.rows, shown)
     starting = waiting(seen.rows, shown, seen.causes)
     slow = sorted(seen.census.slow, key=lambda each: (-each.seconds, each.name))
     day, hour = plots(seen.pulse, now)
@@ -303,8 +303,8 @@ def overview(
             len(wrong) + len(seen.refused) + seen.more_refused,
             seen.census.states.total() + len(seen.refused) + seen.more_refused,
         ),
-        troubles=(*not_served(seen.refused), *wrong[:MOST_TROUBLES]),
-        more_troubles=max(0, len(wrong) - MOST_TROUBLES),
+        problem_rows=(*not_served(seen.refused), *wrong[:MOST_PROBLEM_ROWS]),
+        more_problem_rows=max(0, len(wrong) - MOST_PROBLEM_ROWS),
         more_refused=seen.more_refused,
         starting=tuple(starting[:_MOST_BOOTS]),
         more_starting=max(0, len(starting) - _MOST_BOOTS),

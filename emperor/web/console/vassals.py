@@ -11,7 +11,7 @@ from emperor.model.history import VassalStats
 from emperor.model.status import Refused, ReportedState, VassalStatus
 from emperor.supervisor.records import Vassal
 from emperor.uwsgi.start import FORKED
-from emperor.web.console.overview import Trouble, is_noted, not_served
+from emperor.web.console.overview import ProblemRow, is_noted, not_served
 from emperor.web.console.shown_state import ShownState, shown_state
 from emperor.web.console.tenants import uid_text, wanted_tenant
 
@@ -127,7 +127,7 @@ def is_wanted(vassal: Vassal, wanted: Wanted, error_of: Callable[[Vassal], str |
     return error is not None and (is_named or wanted.q.lower() in error.lower())
 
 
-def refused_like(wanted: Wanted, refused: Iterable[Refused]) -> tuple[Trouble, ...]:
+def refused_like(wanted: Wanted, refused: Iterable[Refused]) -> tuple[ProblemRow, ...]:
     """The first inis that are not served and that the search finds; none without a search."""
     found = (
         ini
@@ -245,7 +245,7 @@ class List:
     has_more_tenants: bool
     pagination: Pagination
     exact: str
-    not_served: tuple[Trouble, ...]
+    not_served: tuple[ProblemRow, ...]
     now: datetime
     columns: tuple[Column, ...] = COLUMNS
     states: tuple[str, ...] = STATES
