@@ -75,7 +75,7 @@ class Agent:
             is_reached=news.is_reached,
             serial=table.serial if table else 0,
             since=self._file.written_at() if table else None,
-            trouble=news.trouble,
+            table_problem=news.table_problem,
             last=news.last,
             backends=self._presence(table) if news.is_reached and table else None,
         )

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from emperor.balancer.metrics import Trouble
+from emperor.balancer.metrics import TableProblem
 from emperor.model.fleet_policy import Step
 from emperor.model.member import Member
 from emperor.model.slot_table import SlotTable, moved
@@ -15,7 +15,7 @@ from emperor.model.text import by_numbers
 log = logging.getLogger("emperord.agent_log")
 
 # All others are errors.
-_LEVELS = {Trouble.MISSING: logging.WARNING, Trouble.UNMOVED: logging.WARNING}
+_LEVELS = {TableProblem.MISSING: logging.WARNING, TableProblem.UNMOVED: logging.WARNING}
 
 
 class AgentLog:
@@ -24,9 +24,9 @@ class AgentLog:
 
     def __init__(self, table: SlotTable | None, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self.trouble: Trouble | None = None
-        # When each trouble last began.
-        self.last: dict[Trouble, float] = {}
+        self.table_problem: TableProblem | None = None
+        # When each problem last began.
+        self.last: dict[TableProblem, float] = {}
         self._table = table
         self._members: dict[str, Member] | None = None
         self.problem = ""
@@ -84,7 +84,7 @@ class AgentLog:
     def taken(self, table: SlotTable) -> None:
         """nginx has this table."""
         before, self._table, self.problem = self._table, table, ""
-        self.trouble = None
+        self.table_problem = None
         if before and before.serial == table.serial:
             return
         log.info("table %d is written: %s", table.serial, _difference(before, table))
@@ -92,7 +92,7 @@ class AgentLog:
     def no_table(self) -> None:
         """The registry has none."""
         self._tell(
-            Trouble.MISSING,
+            TableProblem.MISSING,
             f"the registry has no table of slots; {self._going_on};"
             f" `emperorctl fleet slots init{self._least}` makes one",
         )
@@ -103,7 +103,7 @@ class AgentLog:
         if self._table and table.serial < self._table.serial:
             cure += f" --serial {self._table.serial + 1}"
         self._tell(
-            Trouble.REFUSED,
+            TableProblem.REFUSED,
             f"cannot use table {table.serial} of the registry: {why}; {self._going_on}; {cure}`"
             " has balancers take it",
         )
@@ -111,7 +111,7 @@ class AgentLog:
     def broken(self, why: str) -> None:
         """What the registry has is no table."""
         self._tell(
-            Trouble.BROKEN,
+            TableProblem.BROKEN,
             f"cannot use the registry's table of slots: {why}; {self._going_on};"
             f" `emperorctl fleet slots init --force{self._least}` makes another one",
         )
@@ -119,7 +119,7 @@ class AgentLog:
     def unwritten(self, path: Path, error: Exception) -> None:
         """The file cannot be replaced."""
         cause = error.strerror if isinstance(error, OSError) else str(error)
-        self._tell(Trouble.UNWRITTEN, f"cannot write {path}: {cause}; {self._going_on}")
+        self._tell(TableProblem.UNWRITTEN, f"cannot write {path}: {cause}; {self._going_on}")
 
     def done(self, step: Step) -> None:
         """The agent has changed the table."""
@@ -131,13 +131,14 @@ class AgentLog:
     def undone(self, step: Step) -> None:
         """The agent may not."""
         wanted = ", ".join([*step.added, *step.removed])
-        self._tell(Trouble.UNMOVED, f"cannot move slots for {wanted}: {step.why}")
+        self._tell(TableProblem.UNMOVED, f"cannot move slots for {wanted}: {step.why}")
 
-    def _tell(self, trouble: Trouble, problem: str) -> None:
+    def _tell(self, table_problem: TableProblem, problem: str) -> None:
         """Once, until it is another one."""
         if self.problem != problem:
-            self.problem, self.trouble, self.last[trouble] = problem, trouble, self._now()
-            log.log(_LEVELS.get(trouble, logging.ERROR), "%s", problem)
+            self.problem, self.table_problem = problem, table_problem
+            self.last[table_problem] = self._now()
+            log.log(_LEVELS.get(table_problem, logging.ERROR), "%s", problem)
 
 
 def _difference(before: SlotTable | None, now: SlotTable) -> str:

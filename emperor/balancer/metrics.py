@@ -12,7 +12,7 @@ from enum import Enum
 from emperor.web.metrics import Described, MetricKind
 
 
-class Trouble(Enum):
+class TableProblem(Enum):
     """Why nginx does not have what the registry has, or what the agent wants."""
 
     MISSING = "missing"
@@ -38,7 +38,7 @@ class Presence(Enum):
 @dataclass(frozen=True, slots=True)
 class Numbers:
     """The agent now. `serial` is 0 while there is no table, and `since` is when nginx got it.
-    `last` has when each trouble last began. `backends` is None while the registry is away, since
+    `last` has when each problem last began. `backends` is None while the registry is away, since
     nobody knows then. Times are in seconds since the epoch."""
 
     version: str
@@ -46,8 +46,8 @@ class Numbers:
     is_reached: bool
     serial: int
     since: float | None
-    trouble: Trouble | None
-    last: Mapping[Trouble, float]
+    table_problem: TableProblem | None
+    last: Mapping[TableProblem, float]
     backends: Mapping[Presence, int] | None
 
 
@@ -100,7 +100,7 @@ def _lines(numbers: Numbers) -> Iterator[str]:
     yield _family(SERIAL, {"": numbers.serial})
     if numbers.since is not None:
         yield _family(SINCE, {"": numbers.since})
-    yield _family(TROUBLE, {each.value: numbers.trouble is each for each in Trouble})
+    yield _family(TROUBLE, {each.value: numbers.table_problem is each for each in TableProblem})
     if numbers.last:
         yield _family(LAST, {each.value: at for each, at in numbers.last.items()})
     if numbers.backends is not None:

@@ -11,7 +11,7 @@ import pytest
 
 from emperor.balancer.agent import Agent
 from emperor.balancer.list_file import ListFile, NotOurs
-from emperor.balancer.metrics import Numbers, Presence, Trouble
+from emperor.balancer.metrics import Numbers, Presence, TableProblem
 from emperor.balancer.state_publisher import StatePublisher
 from emperor.model import absences, balancer_state, member, slot_table
 from emperor.model.balancer_list import MARK, read, written
@@ -312,7 +312,7 @@ async def test_its_metrics_tell_which_table_nginx_has(engine: MemoryEngine, path
         )
         assert (balancer.numbers.is_reached, balancer.numbers.serial) == (True, 3)
         assert balancer.numbers.since is not None
-        assert (balancer.numbers.trouble, balancer.numbers.last) == (None, {})
+        assert (balancer.numbers.table_problem, balancer.numbers.last) == (None, {})
         await engine.cut()
         await eventually_async(lambda: not balancer.numbers.is_reached)
         assert balancer.numbers.backends is None
@@ -327,19 +327,23 @@ async def test_its_metrics_tell_why_nginx_has_another_table(
     async with running(engine, path) as balancer:
         await balancer.until(3)
         half = slot_table.encoded(with_weights(TABLE, {A: ONE}))
-        for value, trouble in ((b"{}", Trouble.BROKEN), (half, Trouble.REFUSED)):
+        for value, problem in ((b"{}", TableProblem.BROKEN), (half, TableProblem.REFUSED)):
             await engine.put({KEYS.slots(): value}, {})
             await eventually_async(
-                lambda trouble=trouble: balancer.numbers.trouble is trouble  # type: ignore[misc]
+                lambda problem=problem: balancer.numbers.table_problem is problem  # type: ignore[misc]
             )
         found = await engine.get(KEYS.slots())
         assert found
         await engine.delete(KEYS.slots(), found.revision)
-        await eventually_async(lambda: balancer.numbers.trouble is Trouble.MISSING)
+        await eventually_async(lambda: balancer.numbers.table_problem is TableProblem.MISSING)
         await balancer.put(with_slot(TABLE, 1, B))
         await balancer.until(4)
-        await eventually_async(lambda: balancer.numbers.trouble is None)
-        assert balancer.numbers.last.keys() == {Trouble.BROKEN, Trouble.REFUSED, Trouble.MISSING}
+        await eventually_async(lambda: balancer.numbers.table_problem is None)
+        assert balancer.numbers.last.keys() == {
+            TableProblem.BROKEN,
+            TableProblem.REFUSED,
+            TableProblem.MISSING,
+        }
 
 
 async def test_a_balancer_tells_which_table_it_has(engine: MemoryEngine) -> None:

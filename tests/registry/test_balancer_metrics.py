@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from emperor.balancer.metrics import METRICS, Numbers, Presence, Trouble, exposition
+from emperor.balancer.metrics import METRICS, Numbers, Presence, TableProblem, exposition
 from emperor.balancer.metrics_file import MetricsFile
 from emperor.model.registry_keys import Keys
 from emperor.model.slot_table import SlotTable, encoded
@@ -31,7 +31,7 @@ QUERIES = [
 ]
 
 NUMBERS = Numbers(
-    "0.1.0", 2e9, True, 7, 1e9, Trouble.REFUSED, {Trouble.REFUSED: 1.5e9},
+    "0.1.0", 2e9, True, 7, 1e9, TableProblem.REFUSED, {TableProblem.REFUSED: 1.5e9},
     {Presence.UP: 2, Presence.DOWN: 1},
 )  # fmt: skip
 
@@ -69,8 +69,8 @@ def test_each_state_is_a_number() -> None:
         "emperord_balancer_registry_reached": 1,
         "emperord_balancer_table_serial": 7,
         "emperord_balancer_table_timestamp_seconds": 1e9,
-        **{f"emperord_balancer_table_trouble {each.value}": each is Trouble.REFUSED
-           for each in Trouble},
+        **{f"emperord_balancer_table_trouble {each.value}": each is TableProblem.REFUSED
+           for each in TableProblem},
         "emperord_balancer_table_trouble_timestamp_seconds refused": 1.5e9,
         "emperord_balancer_backends up": 2,
         "emperord_balancer_backends drains": 0,

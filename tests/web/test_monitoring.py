@@ -40,7 +40,7 @@ RULES = DOCS / "emperord.rules.yml"
 SUBJECT = Subject("a.example", None)
 # The machine is a load balancer too.
 AGENT = agent.Numbers(
-    "0.1.0", NOW.timestamp(), True, 7, NOW.timestamp(), None, {agent.Trouble.REFUSED: 1e9},
+    "0.1.0", NOW.timestamp(), True, 7, NOW.timestamp(), None, {agent.TableProblem.REFUSED: 1e9},
     {agent.Presence.UP: 2, agent.Presence.DOWN: 1},
 )  # fmt: skip
 _END = b"# EOF\n"
