@@ -268,9 +268,9 @@ def has_path_files(path: "list[str]") -> bool:
     return any(not file.endswith("/distutils-precedence.pth") for file in found)
 
 
-def tell(number: int, problem: str, name: str, source: str = "", line: int = 0) -> None:
+def tell(number: int, code: str, name: str, source: str = "", line: int = 0) -> None:
     """Print one problem."""
-    found = {"number": number, "problem": problem, "name": name, "source": source, "line": line}
+    found = {"number": number, "code": code, "name": name, "source": source, "line": line}
     print(json.dumps(found))
 
 

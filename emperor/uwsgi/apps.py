@@ -110,13 +110,13 @@ APP_FAILS = Consequence("the app does not start", Severity.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class LoadProblem:
     """What keeps the load of that number from being loaded: `no-module`, `syntax`, `no-import`,
     `no-callable`, `no-call`, `no-loader`, `no-loop`, `no-answer` or `no-read`, with the name that
     is missing, and the source and line where that was seen."""
 
     number: int
-    problem: Literal[
+    code: Literal[
         "no-module", "syntax", "no-import", "no-callable", "no-call", "no-loader", "no-loop",
         "no-answer", "no-read",
     ]  # fmt: skip
@@ -226,7 +226,7 @@ def seen_by_root(search: Search, loads: Sequence[Load]) -> str | None:
 
 async def problems_of(
     search: Search, loads: Sequence[Load], user: Identity, version: str
-) -> Sequence[Problem]:
+) -> Sequence[LoadProblem]:
     """What keeps each of `loads` from being loaded, as far as `user` can see. Nothing also where
     there is no Python of that version to look."""
     candidates = (f"{sys.base_prefix}/bin/python{version}", f"/usr/bin/python{version}")
@@ -248,18 +248,18 @@ async def problems_of(
     return problems_in(printed, len(loads)) if ended.code == 0 else ()
 
 
-def problems_in(printed: str, count: int) -> Sequence[Problem]:
+def problems_in(printed: str, count: int) -> Sequence[LoadProblem]:
     """The problems that the program has printed about `count` loads. It runs as the user of the
     app, who may have changed what it prints."""
     try:
-        found = [from_json(line, Problem) for line in printed.splitlines()]
+        found = [from_json(line, LoadProblem) for line in printed.splitlines()]
     except ValueError:
         return ()
     return [each for each in found if 0 <= each.number < count]
 
 
 def unloadable(
-    option: Option, search: Search, problem: Problem, consequence: Consequence
+    option: Option, search: Search, problem: LoadProblem, consequence: Consequence
 ) -> Finding:
     """The finding about what cannot be loaded."""
     problem = replace(problem, source=problem.source or f"the code of {option.key}")
@@ -294,7 +294,7 @@ def unloadable(
             _callable_cure(option, problem.name),
         ),
         "no-call": _uncallable(option, problem),
-    }[problem.problem]  # fmt: skip
+    }[problem.code]  # fmt: skip
     return Finding(option.line, consequence.severity, f"{text}, so {consequence.fails}", cure)
 
 
@@ -306,7 +306,7 @@ def _callable_cure(option: Option, name: str) -> str:
     return "uWSGI takes callable for a name: let the app assign it, as application = ..."
 
 
-def _uncallable(option: Option, problem: Problem) -> tuple[str, str]:
+def _uncallable(option: Option, problem: LoadProblem) -> tuple[str, str]:
     """Text and cure for a function that uWSGI calls with other arguments than it takes."""
     name = problem.name
     at = f"{name} ({problem.source}, line {problem.line})"

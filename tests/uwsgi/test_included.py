@@ -7,7 +7,7 @@ import pytest
 
 from emperor.model.spec import Identity
 from emperor.uwsgi import included
-from emperor.uwsgi.apps import Problem, problems_in
+from emperor.uwsgi.apps import LoadProblem, problems_in
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.included import located
 from emperor.uwsgi.ini import Ini, Option
@@ -35,18 +35,20 @@ async def test_an_included_pipe_does_not_hold_check_up(
     ("printed", "expected"),
     [
         (
-            '{"number": 0, "problem": "syntax", "name": "", "source": "/a.py", "line": 3}\n',
-            [Problem(0, "syntax", "", "/a.py", 3)],
+            '{"number": 0, "code": "syntax", "name": "", "source": "/a.py", "line": 3}\n',
+            [LoadProblem(0, "syntax", "", "/a.py", 3)],
         ),
-        ('{"number": 2, "problem": "syntax", "name": "", "source": "/a.py", "line": 3}\n', []),
-        ('{"number": -1, "problem": "syntax", "name": "", "source": "/a.py", "line": 3}\n', []),
-        ('{"number": 0, "problem": "other", "name": "", "source": "/a.py", "line": 3}', []),
-        ('{"number": 0, "problem": "syntax"}', []),
-        ('{"number": 0, "problem": "syntax", "name": 3, "source": [], "line": "x"}', []),
+        ('{"number": 2, "code": "syntax", "name": "", "source": "/a.py", "line": 3}\n', []),
+        ('{"number": -1, "code": "syntax", "name": "", "source": "/a.py", "line": 3}\n', []),
+        ('{"number": 0, "code": "other", "name": "", "source": "/a.py", "line": 3}', []),
+        ('{"number": 0, "code": "syntax"}', []),
+        ('{"number": 0, "code": "syntax", "name": 3, "source": [], "line": "x"}', []),
         ("rubbish", []),
         ('{"more": ' + "[" * 10_000, []),
         ("\n", []),
     ],
 )
-def test_a_forged_answer_about_a_source_is_dropped(printed: str, expected: list[Problem]) -> None:
+def test_a_forged_answer_about_a_source_is_dropped(
+    printed: str, expected: list[LoadProblem]
+) -> None:
     assert list(problems_in(printed, 2)) == expected
