@@ -17,7 +17,7 @@ CURES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ProblemPage:
     """Why there is no other page. `vassal` is the one that an order was for; empty: none."""
 
     title: str
@@ -27,7 +27,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ConfirmationPage:
     """A page that asks back: the order, whom it is about, and, relative to the page, where the
     order is sent and what is shown otherwise."""
 

@@ -26,7 +26,7 @@ from emperor.web.console import ROOT, fleet, ini_view, overview, vassal, vassals
 from emperor.web.console.csrf import CsrfTokens, is_cross_site
 from emperor.web.console.history import PatientHistory
 from emperor.web.console.listing import Listing
-from emperor.web.console.messages import CURES, TITLES, Problem, Question
+from emperor.web.console.messages import CURES, TITLES, ConfirmationPage, ProblemPage
 from emperor.web.console.orders import DRAIN, ORDERS
 from emperor.web.console.remote_user import person
 from emperor.web.console.rendering import Frame, Renderer
@@ -83,7 +83,7 @@ class Site:
         frame = self._frame(request, caller, title, "")
         failed = error.code is ProblemCode.ORDER_FAILED
         vassal = request.match_info["domain"] if failed else ""
-        view = Problem(title, str(error), CURES.get(error.code, ""), vassal)
+        view = ProblemPage(title, str(error), CURES.get(error.code, ""), vassal)
         return await self._html("problem", frame, view, error.code.status)
 
     async def overview(self, request: web.Request, caller: Caller) -> web.StreamResponse:
@@ -186,7 +186,7 @@ class Site:
         require(caller, Operation(order.name), found.spec.owner, domain)
         frame = self._frame(request, caller, f"{order.button}: {domain}", "vassals")
         back = f"../{quote(domain, safe='')}#now"
-        return await self._html("ask", frame, Question(order, domain, order.name, back))
+        return await self._html("ask", frame, ConfirmationPage(order, domain, order.name, back))
 
     async def order(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """Carry an order out, and show the vassal."""
@@ -232,7 +232,9 @@ class Site:
         self._require_administrator(caller, Operation(order.name))
         machine = os.uname().nodename
         frame = self._frame(request, caller, f"{order.button}: {machine}", "fleet")
-        return await self._html("ask", frame, Question(order, machine, order.name, "fleet#drain"))
+        return await self._html(
+            "ask", frame, ConfirmationPage(order, machine, order.name, "fleet#drain")
+        )
 
     async def drain(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """Begin or end the drain of this machine."""
