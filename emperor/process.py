@@ -119,9 +119,9 @@ def _prove_settings(config: str | None, flags: dict[str, str]) -> None:
     DefaultsFile(settings.vassal_defaults).load()
     owners(settings)
     if settings.registry_config:
-        from emperor.registry.proof import proven  # noqa: PLC0415
+        from emperor.registry.usable_access import usable_access  # noqa: PLC0415
 
-        proven(settings.registry_config)
+        usable_access(settings.registry_config)
     _refuse_open_folder(settings.vassals_dir)
     _make_folder(settings.log_dir)
 

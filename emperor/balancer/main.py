@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from emperor import __version__
-from emperor.balancer.service import checked, serve
+from emperor.balancer.service import read_usable_config, serve
 from emperor.linux.journal import log_handler
 from emperor.model.registry_access import DEFAULT_FILE
 from emperor.model.section import SettingsError
@@ -37,7 +37,7 @@ def main(config: Path, check: bool) -> None:
     root.setLevel(logging.INFO)
     try:
         if check:
-            checked(config)
+            read_usable_config(config)
         else:
             asyncio.run(serve(config))
     except SettingsError as error:

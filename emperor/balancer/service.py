@@ -25,13 +25,13 @@ from emperor.model.registry_keys import Keys
 from emperor.model.section import SettingsError
 from emperor.registry.access import load_access
 from emperor.registry.etcd import Etcd
-from emperor.registry.proof import proven
+from emperor.registry.usable_access import usable_access
 
 log = logging.getLogger("emperord.service")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AgentConfig:
     """What the file says, and the list that nginx has."""
 
     access: RegistryAccess
@@ -39,7 +39,7 @@ class Wanted:
     file: ListFile
 
 
-def wanted(config: Path) -> Wanted:
+def read_config(config: Path) -> AgentConfig:
     """What the file says. Raises SettingsError, also if the list cannot be used."""
     access = load_access(config)
     settings = read_balancer_settings(config.read_text(encoding="utf-8"), str(config))
@@ -50,14 +50,14 @@ def wanted(config: Path) -> Wanted:
         raise SettingsError(str(error)) from error
     except OSError as error:
         raise SettingsError(f"cannot use {file.path}: {error.strerror}") from error
-    return Wanted(access, settings, file)
+    return AgentConfig(access, settings, file)
 
 
-def checked(config: Path) -> Wanted:
+def read_usable_config(config: Path) -> AgentConfig:
     """What the file says, if all files that it names can be used too. A start does not need that:
     it waits for files that are renewed at that moment. Raises SettingsError."""
-    proven(config)
-    return wanted(config)
+    usable_access(config)
+    return read_config(config)
 
 
 class Service:
@@ -71,13 +71,13 @@ class Service:
     async def run(self) -> None:
         """Until SIGTERM or SIGINT; SIGHUP has the file read again. Raises SettingsError."""
         loop = asyncio.get_running_loop()
-        now: Wanted | None = wanted(self._config)
+        now: AgentConfig | None = read_config(self._config)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._signals.put_nowait, number)
         while now is not None:
             now = await self._follow(now)
 
-    async def _follow(self, now: Wanted) -> Wanted | None:
+    async def _follow(self, now: AgentConfig) -> AgentConfig | None:
         """Follow the registry. Returns what the file says when it has changed; None: stop."""
         keys = Keys(now.access.prefix)
         async with Etcd(now.access) as engine:
@@ -109,11 +109,11 @@ class Service:
                 await publisher.leave()
             return following
 
-    async def _changed_file(self) -> Wanted | None:
+    async def _changed_file(self) -> AgentConfig | None:
         """What the file says when it is to be taken up; None: stop."""
         while await self._signals.get() is signal.SIGHUP:
             try:
-                following = checked(self._config)
+                following = read_usable_config(self._config)
             except SettingsError as error:
                 log.error("%s; what was read before is still in use", error)
             else:

@@ -34,7 +34,7 @@ class Certificates:
         if self._context and stamp in (self._stamp, self._refused):
             return self._context
         try:
-            self._context, self._stamp, self._refused = made(self._access), stamp, None
+            self._context, self._stamp, self._refused = tls_context(self._access), stamp, None
         except OSError as error:
             names = " and ".join(map(str, self._files))
             problem = f"cannot use {names}: {why_of(error)}"
@@ -50,7 +50,7 @@ class Certificates:
         self._stamp = self._refused = None
 
 
-def made(access: RegistryAccess) -> ssl.SSLContext:
+def tls_context(access: RegistryAccess) -> ssl.SSLContext:
     """The TLS settings by the files as they are now. Raises OSError."""
     context = ssl.create_default_context(cafile=access.ca_file)
     # From Python 3.13 on this is set, and refuses an authority without the key usage of RFC 5280,

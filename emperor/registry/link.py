@@ -21,8 +21,8 @@ from emperor.model.spec import Stamp
 from emperor.registry.access import load_access
 from emperor.registry.etcd import Etcd
 from emperor.registry.port import Connection
-from emperor.registry.proof import proven
 from emperor.registry.reachability import Asker, Reachability
+from emperor.registry.usable_access import usable_access
 
 # Somebody may be writing the file now.
 _RETRY_SECONDS = (2.0, 4.0)
@@ -53,7 +53,7 @@ class Link:
     def refusal(self) -> str:
         """Why a new daemon could not go on with what the file says now; empty if it can."""
         try:
-            now = proven(self._file)
+            now = usable_access(self._file)
         except SettingsError as error:
             return str(error)
         if self._access and now.prefix != self._access.prefix:

@@ -6,15 +6,15 @@ from pathlib import Path
 from emperor.model.registry_access import RegistryAccess
 from emperor.model.section import SettingsError
 from emperor.registry.access import load_access, read_password
-from emperor.registry.etcd_tls import made, why_of
+from emperor.registry.etcd_tls import tls_context, why_of
 from emperor.registry.signers_file import load_check
 
 
-def proven(file: Path) -> RegistryAccess:
+def usable_access(file: Path) -> RegistryAccess:
     """What the file says. Raises SettingsError for what cannot be used. Nobody is asked."""
     access = load_access(file)
     try:
-        made(access)
+        tls_context(access)
     except OSError as error:
         files = (access.ca_file, access.cert_file, access.key_file)
         names = " and ".join(str(each) for each in files if each)
