@@ -199,14 +199,18 @@ class Intake:
             if holder is None or holder.state is State.REMOVED:
                 continue
             if conflict.is_host:
-                self._take_alias(holder, conflict.claim)
+                try:
+                    self._take_alias(holder, conflict.claim)
+                except CannotListen:  # it has no socket; this is tried again with all refused inis
+                    return conflict
             else:
                 self._awaiting.append(spec.ini)
                 self._dismiss(holder.spec, f"an app with a better right to {conflict.claim} came")
         return next(self._claims.conflicts(spec), None)
 
     def _take_alias(self, holder: Vassal, alias: str) -> None:
-        """Serve a vassal without an alias of its own, which is the domain of another ini."""
+        """Serve a vassal without an alias of its own, which is the domain of another ini. Raises
+        CannotListen."""
         spec, stamp = newest(holder)
         text = holder.failed.version.text if holder.failed else holder.text
         spec = without_aliases(spec, (alias,))

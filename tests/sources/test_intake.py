@@ -65,6 +65,23 @@ def test_the_domain_of_an_ini_counts_for_more_than_an_alias() -> None:
     assert source.intake.unserved() == ["a.example.ini"], "for when b.example goes"
 
 
+def test_a_host_comes_when_its_holder_has_a_socket_again() -> None:
+    source = Source()
+    source.intake.serve(replace(SPEC, aliases=("b.example",)), STAMP)
+    source.world.listener.in_place = False
+    source.world.listeners.problem = "cannot bind it"
+    source.world.governor.restore_listeners(source.world.governor.vassals)
+    source.intake.serve(OTHER, STAMP)
+    assert source.reason("b.example") is RefusalReason.CONFLICT
+    assert source.intake.unserved() == ["b.example.ini"], "it is retried"
+    source.world.listeners.problem = None
+    source.world.governor.restore_listeners(source.world.governor.vassals)
+    source.intake.serve(OTHER, STAMP)
+    vassals = source.world.governor.vassals
+    assert vassals["b.example"].spec == OTHER
+    assert vassals["a.example"].spec.aliases == ()
+
+
 PORT = "127.0.0.1:8080"
 MALLORY, ALICE = Identity(1001, 1001, "mallory"), Identity(1002, 1002, "alice")
 FIRST = replace(OTHER, identity=MALLORY, foreign_sockets=(PORT,))

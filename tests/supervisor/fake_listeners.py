@@ -70,6 +70,8 @@ class FakeListener:
         return True
 
     def apply(self, spec: Spec) -> None:
+        if self.closed:
+            raise CannotListen("it could not be bound again")
         self.spec = spec
 
     def watch(self, on_connection: Callable[..., object], argument: object, /) -> None:
