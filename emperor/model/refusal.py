@@ -14,6 +14,7 @@ class RefusalReason(Enum):
     CONFLICT = "conflict"
     CANNOT_LISTEN = "cannot-listen"
     TOO_MANY_VASSALS = "too-many-vassals"
+    FAULT = "fault"
 
 
 MEANING: dict[RefusalReason, str] = {
@@ -26,6 +27,7 @@ MEANING: dict[RefusalReason, str] = {
     RefusalReason.CONFLICT: "another ini has the same host name or socket",
     RefusalReason.CANNOT_LISTEN: "its socket cannot be bound",
     RefusalReason.TOO_MANY_VASSALS: "the limit on open files allows no further vassal",
+    RefusalReason.FAULT: "emperord has a fault; its log has the traceback",
 }
 
 

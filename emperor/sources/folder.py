@@ -219,7 +219,7 @@ class VassalFolder:
             self._update(file)
         except Exception:
             # A fault of ours in one ini must not end the service of all the others.
-            log.exception("cannot read %s: a fault in emperord", file)
+            self._intake.note_fault(file)
 
     def _update(self, file: str) -> None:
         domain = file.removesuffix(".ini")
@@ -363,7 +363,7 @@ class VassalFolder:
             if self._stamps.get(file) == ini.stamp:
                 self._refuse_broken(file, ini, error)
         except Exception:
-            log.exception("cannot read %s: a fault in emperord", file)
+            self._intake.note_fault(file)
         finally:
             self._spend(file, asyncio.get_running_loop().time() - began)
 

@@ -23,6 +23,7 @@ from emperor.sources.claim_holders import ClaimHolders, Note
 from emperor.sources.refusals import Refusals
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
+from emperor.supervisor.vassals import FAULT
 from emperor.supervisor.versions import newest
 
 log = logging.getLogger("emperord.intake")
@@ -280,6 +281,18 @@ class Intake:
             self._governor.note_broken_ini(refusal.domain, refusal.message)
             self._complained.add(refusal.domain)
         self.on_judged(refusal.domain)
+
+    def note_fault(self, file: str) -> None:
+        """Log the exception that is being handled as a fault of emperord, which has kept that ini
+        from being read. A refusal has it read again later, though it has not changed."""
+        log.exception("cannot read %s: a fault in emperord", file)
+        if not file.endswith(".ini"):
+            return
+        domain, message = file.removesuffix(".ini"), f"cannot read {file}: {FAULT}"
+        try:
+            self.refuse(Refusal(domain, file, RefusalReason.FAULT, message))
+        except Exception:
+            log.exception("cannot refuse %s: a fault in emperord", file)
 
     def _log_beyond_limit(self) -> None:
         before = self._logged_beyond_limit

@@ -19,11 +19,12 @@ FOLLOWED, OWN = 77.0, 9
 
 class FakeReader:
     """Reads definitions that are a number, the seconds of `idle`; other texts are broken. After the
-    word "slow" the spec is pending until `answer` is set."""
+    word "slow" the spec is pending until `answer` is set. A `fault` is raised for each text."""
 
     def __init__(self) -> None:
         self.answer = asyncio.Event()
         self.read_files: list[str] = []
+        self.fault: Exception | None = None
         self.waiting = self.most_waiting = 0
 
     def read(self, definition: Definition) -> Spec | PendingSpec:
@@ -53,6 +54,8 @@ class FakeReader:
         return definition.data.decode().partition(" for ")[2].split()
 
     def _spec(self, definition: Definition, text: str) -> Spec:
+        if self.fault:
+            raise self.fault
         if not text.isdecimal():
             raise BrokenIni("it is no number", "write one", 1)
         domain = definition.domain

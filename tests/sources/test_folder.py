@@ -341,3 +341,45 @@ async def test_what_was_kept_of_inis_that_are_gone_is_dropped(tmp_path: Path) ->
         store = site.world.store
         await eventually_async(lambda: store.entries.keys().isdisjoint(domains[1:]))
         assert domains[0] in store.entries
+
+
+@pytest.mark.parametrize("text", ["5", "slow 5"])
+async def test_an_ini_that_a_fault_kept_from_service_is_read_again(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with site_at(tmp_path) as site:
+        site.reader.answer.set()
+        site.reader.fault = RuntimeError("a bug")
+        site.write("b.example", text)
+        await eventually_async(lambda: "b.example" in site.folder.refused)
+        refusal = site.folder.refused["b.example"]
+        assert refusal.reason is RefusalReason.FAULT
+        assert refusal.message == (
+            "cannot read b.example.ini: a fault in emperord; its log has the traceback"
+        )
+        assert caplog.records[0].exc_info
+        site.reader.fault = None
+        await site.folder.rescan()
+        await eventually_async(lambda: site.idle("b.example") == 5)
+        assert not site.folder.refused
+
+
+async def test_a_fault_leaves_the_version_before_in_service(tmp_path: Path) -> None:
+    async with site_at(tmp_path) as site:
+        site.write("b.example", "5")
+        site.reader.fault = RuntimeError("a bug")
+        site.write("b.example", "6")
+        vassal = site.world.governor.vassals["b.example"]
+        assert "a fault in emperord" in (vassal.ini_error or "")
+        site.reader.fault = None
+        await site.folder.rescan()
+        assert site.idle("b.example") == 6
+        assert vassal.ini_error is None
+
+
+async def test_a_fault_that_cannot_be_told_ends_no_reading(tmp_path: Path) -> None:
+    async with site_at(tmp_path) as site:
+        site.reader.fault = RuntimeError("a bug")
+        site.folder.tell_changes(lambda _: None, lambda domain: [][len(domain)])
+        site.write("b.example", "5")
+        assert "b.example" in site.folder.refused
