@@ -45,7 +45,7 @@ Spawn = Callable[[Mapping[int, int], Callable[[Exit], None]], LedProcess]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LeftBehind:
     """What a dead process has left: the end of its output; which limit it has reached, in a
     sentence; and what it was importing, in words."""
 
@@ -67,10 +67,10 @@ class SpawnEvents:
         """The process sent a byte."""
         self.events.on_message(self.spec.domain, self.generation, message)
 
-    def on_exit(self, ended: Exit, told: Told, killed: Killed) -> None:
+    def on_exit(self, ended: Exit, left: LeftBehind, killed: Killed) -> None:
         """The process has exited."""
-        around = replace(self.around, hit=told.hit, importing=told.importing)
-        cause = explain_exit(ended, told.printed, around, killed)
+        around = replace(self.around, hit=left.hit, importing=left.importing)
+        cause = explain_exit(ended, left.printed, around, killed)
         self.events.on_exit(self.spec.domain, self.generation, replace(ended, cause=cause))
 
 
@@ -309,11 +309,11 @@ class UwsgiProcess:
         remove_copy(self._ref.copy)
         self._family.leaders.discard(self.pid)
         self._correct_pidfiles()
-        told = Told(self._output_end(), self.why_limited(), self.import_times.unfinished())
+        left = LeftBehind(self._output_end(), self.why_limited(), self.import_times.unfinished())
         self.import_times.close()
         self._end_what_is_left()
         self._release_log()
-        self._events.on_exit(ended, told, self._killed)
+        self._events.on_exit(ended, left, self._killed)
 
     def _release_log(self) -> None:
         """No process of the app writes to it any more, unless another one does."""
