@@ -12,9 +12,9 @@ from emperor.model.notice import (
     MOST_SUBJECTS,
     RULES,
     Incident,
+    NoticeContent,
     NoticeKind,
     NoticeSubject,
-    Told,
     brief,
 )
 
@@ -88,22 +88,22 @@ class Digest:
         settled = (next(iter(each.values()), inf) for each in self._settling.values())
         return min(*settled, *(each.due for each in self._gathered.values()))
 
-    def take(self, now: float) -> list[Told]:
+    def take(self, now: float) -> list[NoticeContent]:
         """The notices that are due at `now`."""
         self._settle(now)
-        told = []
+        contents = []
         for kind, gathered in self._gathered.items():
             if gathered.due <= now:
-                told.append(_told(kind, gathered.subjects.values()))
+                contents.append(_content(kind, gathered.subjects.values()))
                 gathered.subjects, gathered.sent = {}, now
-        return told
+        return contents
 
-    def rest(self) -> list[Told]:
+    def rest(self) -> list[NoticeContent]:
         """What was gathered and is not due yet, for a daemon that ends."""
         rest = []
         for kind, gathered in self._gathered.items():
             if gathered.subjects:
-                rest.append(_told(kind, gathered.subjects.values()))
+                rest.append(_content(kind, gathered.subjects.values()))
                 gathered.subjects = {}
         return rest
 
@@ -162,5 +162,5 @@ class Digest:
             self._gathered[over].add(subject, now)
 
 
-def _told(kind: NoticeKind, subjects: Collection[NoticeSubject]) -> Told:
-    return Told(kind, len(subjects), tuple(subjects)[:MOST_SUBJECTS])
+def _content(kind: NoticeKind, subjects: Collection[NoticeSubject]) -> NoticeContent:
+    return NoticeContent(kind, len(subjects), tuple(subjects)[:MOST_SUBJECTS])

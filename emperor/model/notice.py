@@ -149,7 +149,7 @@ _MANY: Mapping[NoticeKind, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class NoticeContent:
     """A notice without what the world adds: its id, its time and the machine."""
 
     kind: NoticeKind

@@ -19,11 +19,11 @@ from emperor.model.history import Fact, Started, StartOutcome, StopKind, Stopped
 from emperor.model.notice import (
     Incident,
     Notice,
+    NoticeContent,
     NoticeKind,
     NoticeOutcome,
     NoticeSubject,
     NoticeTest,
-    Told,
 )
 from emperor.notices.channel import Channel
 from emperor.notices.kept import Kept, KeptNotices
@@ -131,8 +131,8 @@ class Notices:
 
     def _tell(self) -> None:
         self._timer = None
-        for told in self._digest.take(max(self._due, self._loop.time())):
-            self._put(_notice(told))
+        for content in self._digest.take(max(self._due, self._loop.time())):
+            self._put(_notice(content))
         self._set_timer()
 
     def _put(self, notice: Notice) -> None:
@@ -142,7 +142,7 @@ class Notices:
 
     async def test(self) -> NoticeTest:
         """Send a notice by each channel, and tell what came of it."""
-        notice = _notice(Told(NoticeKind.TEST, 0, ()))
+        notice = _notice(NoticeContent(NoticeKind.TEST, 0, ()))
         deliveries = await asyncio.gather(*(each.once(notice) for each in self._channels.values()))
         return NoticeTest(
             tuple(
@@ -171,8 +171,8 @@ class Notices:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for told in self._digest.rest():
-            self._put(_notice(told))
+        for content in self._digest.rest():
+            self._put(_notice(content))
         waiting = {name: each.waiting for name, each in self._channels.items() if each.waiting}
         self._kept.leave(Kept(waiting, self._digest.open))
 
@@ -190,13 +190,13 @@ class Notices:
         self._channels = {}
 
 
-def _notice(told: Told) -> Notice:
+def _notice(content: NoticeContent) -> Notice:
     return Notice(
         id=uuid.uuid4().hex,
-        kind=told.kind,
+        kind=content.kind,
         at=datetime.now(UTC),
         machine=os.uname().nodename,
-        summary=told.summary,
-        count=told.count,
-        subjects=told.subjects,
+        summary=content.summary,
+        count=content.count,
+        subjects=content.subjects,
     )

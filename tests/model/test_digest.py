@@ -15,9 +15,9 @@ from emperor.model.notice import (
     MOST_SUBJECTS,
     RULES,
     Incident,
+    NoticeContent,
     NoticeKind,
     NoticeSubject,
-    Told,
     brief,
     retry_seconds,
 )
@@ -34,7 +34,7 @@ def good(name: str = "a.example", kind: NoticeKind = FAILED, why: str = "") -> I
     return Incident(kind, NoticeSubject(name, 1000, why), is_over=True)
 
 
-def all_of(digest: Digest) -> Iterator[tuple[float, Told]]:
+def all_of(digest: Digest) -> Iterator[tuple[float, NoticeContent]]:
     """Each notice with the moment when it is made."""
     while (due := digest.due()) != inf:
         told = digest.take(due)
@@ -159,7 +159,7 @@ def test_failures_and_ends_take_turns(steps: list[tuple[float, NoticeKind, str, 
     """Nobody is told twice that an app fails, or of an end without a beginning; no two notices of a
     kind come close together; and at the end all is told that is so."""
     digest, now = Digest(), 0.0
-    made: list[tuple[float, Told]] = []
+    made: list[tuple[float, NoticeContent]] = []
     failing: dict[tuple[NoticeKind, str], bool] = {}
 
     def pass_until(moment: float) -> None:
