@@ -14,7 +14,7 @@ from yarl import URL
 
 from emperor.cli.client import cause_of
 from emperor.cli.failure import Failed, Unreachable
-from emperor.model.console_gate import HOME, Asked, Handling, Refused
+from emperor.model.console_gate import HOME, BrowserRequest, Handling, Refused
 
 # Headers of a request that mean something to the console. The cookie of this proxy, a password for
 # nginx, and what a browser claims about its user are none of them.
@@ -62,7 +62,7 @@ class Gate(Protocol):
 
     tells_user: bool
 
-    def judge(self, asked: Asked) -> Handling | Refused:
+    def judge(self, request: BrowserRequest) -> Handling | Refused:
         """What becomes of it."""
 
 
@@ -108,7 +108,7 @@ class Proxy:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         with self._counted():
-            match self._gate.judge(self._asked(request)):
+            match self._gate.judge(self._browser_request(request)):
                 case Refused(status, why):
                     return _text(status, f"{why}\n")
                 case Handling.HOME:
@@ -130,9 +130,9 @@ class Proxy:
             self.running -= 1
             self.on_request()
 
-    def _asked(self, request: web.Request) -> Asked:
+    def _browser_request(self, request: web.Request) -> BrowserRequest:
         headers = request.headers
-        return Asked(
+        return BrowserRequest(
             request.method,
             request.rel_url.raw_path,
             headers.get("Host", ""),

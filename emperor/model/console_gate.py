@@ -16,7 +16,7 @@ _FORWARDED = frozenset({*_READING, "POST"})
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class BrowserRequest:
     """What of a request decides. `path` is as it was sent, without the query. The others
     are headers, the cookie and the token of the query, empty where there is none."""
 
@@ -60,20 +60,20 @@ class BrowserGate:
         self._token: str | None = token
         self._session = session
 
-    def judge(self, asked: Asked) -> Handling | Refused:
+    def judge(self, request: BrowserRequest) -> Handling | Refused:
         """What becomes of a request."""
-        if _name(asked.host) not in LOOPBACK:
+        if _name(request.host) not in LOOPBACK:
             return Refused(421, "emperorctl console answers for 127.0.0.1 and localhost alone.")
-        has_entered = _same(asked.cookie, self._session)
-        if asked.token and asked.path == "/" and asked.method == "GET":
-            return Handling.HOME if has_entered else self._enter(asked.token)
+        has_entered = _same(request.cookie, self._session)
+        if request.token and request.path == "/" and request.method == "GET":
+            return Handling.HOME if has_entered else self._enter(request.token)
         if not has_entered:
             return Refused(
                 403,
                 "This console is open to the browser that has followed the link of emperorctl"
                 " console. Each link works once; start emperorctl console again for another one.",
             )
-        return _judge_path(asked)
+        return _judge_path(request)
 
     def _enter(self, token: str) -> Handling | Refused:
         if self._token is None or not _same(token, self._token):
@@ -92,27 +92,27 @@ class NginxGate:
 
     tells_user = True
 
-    def judge(self, asked: Asked) -> Handling | Refused:
+    def judge(self, request: BrowserRequest) -> Handling | Refused:
         """What becomes of a request."""
-        if not asked.user:
+        if not request.user:
             return Refused(
                 403,
                 "nginx has passed no user on: include emperord/console.conf in a server with"
                 " auth_basic or ssl_verify_client.",
             )
-        return _judge_path(asked)
+        return _judge_path(request)
 
 
-def _judge_path(asked: Asked) -> Handling | Refused:
-    if asked.path == "/" and asked.method in _READING:
+def _judge_path(request: BrowserRequest) -> Handling | Refused:
+    if request.path == "/" and request.method in _READING:
         return Handling.HOME
-    if not _is_of_the_console(asked.path):
+    if not _is_of_the_console(request.path):
         return Refused(404, f"There is nothing here but {HOME}.")
-    if asked.method not in _FORWARDED:
-        return Refused(405, f"The method {asked.method} is not allowed here.")
-    if asked.fetch_site in _OTHER_SITES and asked.fetch_dest not in ("", "document"):
+    if request.method not in _FORWARDED:
+        return Refused(405, f"The method {request.method} is not allowed here.")
+    if request.fetch_site in _OTHER_SITES and request.fetch_dest not in ("", "document"):
         return Refused(403, "Another site may link to the console, and not load parts of it.")
-    if asked.method not in _READING and _is_foreign(asked):
+    if request.method not in _READING and _is_foreign(request):
         return Refused(403, "An order must come from a page of the console, not of another site.")
     return Handling.FORWARD
 
@@ -125,11 +125,11 @@ def _is_of_the_console(path: str) -> bool:
     return path.startswith(HOME)
 
 
-def _is_foreign(asked: Asked) -> bool:
+def _is_foreign(request: BrowserRequest) -> bool:
     """Whether the page of another origin has sent it. Each browser since 2023 tells its site."""
-    if asked.fetch_site:
-        return asked.fetch_site not in ("same-origin", "none")
-    return bool(asked.origin) and host_of(asked.origin) != asked.host
+    if request.fetch_site:
+        return request.fetch_site not in ("same-origin", "none")
+    return bool(request.origin) and host_of(request.origin) != request.host
 
 
 def host_of(origin: str) -> str:

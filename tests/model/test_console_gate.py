@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from emperor.model.console_gate import Asked, BrowserGate, Handling, NginxGate, Refused
+from emperor.model.console_gate import BrowserGate, BrowserRequest, Handling, NginxGate, Refused
 
 HOST = "127.0.0.1:8000"
-READ = Asked("GET", "/console/", HOST, cookie="session")
+READ = BrowserRequest("GET", "/console/", HOST, cookie="session")
 ORDER = replace(READ, method="POST", path="/console/vassals/a.example/restart")
-TEAM = Asked("GET", "/console/events", "ops.example", user="ada")
-LINK = Asked("GET", "/", HOST, token="token")
+TEAM = BrowserRequest("GET", "/console/events", "ops.example", user="ada")
+LINK = BrowserRequest("GET", "/", HOST, token="token")
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_program_that_only_looks_at_a_link_uses_it_not_up(gate: BrowserGate) -
 
 
 @pytest.mark.parametrize(
-    ("asked", "outcome"),
+    ("visit", "outcome"),
     [
         (READ, Handling.FORWARD),
         (replace(READ, path="/"), Handling.HOME),
@@ -76,27 +76,27 @@ def test_a_program_that_only_looks_at_a_link_uses_it_not_up(gate: BrowserGate) -
     ],
 )
 def test_a_request_has_to_come_from_the_persons_own_browser(
-    gate: BrowserGate, asked: Asked, outcome: Handling | int
+    gate: BrowserGate, visit: BrowserRequest, outcome: Handling | int
 ) -> None:
-    assert status(gate.judge(asked)) == outcome
+    assert status(gate.judge(visit)) == outcome
 
 
 @pytest.mark.parametrize(
-    ("asked", "outcome"),
+    ("visit", "outcome"),
     [
-        (Asked("GET", "/console/", "ops.example", user="ada"), Handling.FORWARD),
-        (Asked("GET", "/", "ops.example", user="ada"), Handling.HOME),
+        (BrowserRequest("GET", "/console/", "ops.example", user="ada"), Handling.FORWARD),
+        (BrowserRequest("GET", "/", "ops.example", user="ada"), Handling.HOME),
         (replace(TEAM, fetch_site="same-origin", fetch_dest="empty"), Handling.FORWARD),
         (replace(TEAM, fetch_site="cross-site", fetch_dest="document"), Handling.FORWARD),
         (replace(TEAM, fetch_site="cross-site", fetch_dest="image"), 403),
         (replace(TEAM, fetch_site="same-site", fetch_dest="iframe"), 403),
-        (Asked("GET", "/console/", "ops.example"), 403),
-        (Asked("GET", "/?token=x", "ops.example", user="ada"), 404),
-        (Asked("POST", "/console/drain", "ops.example", "https://ops.example", user="ada"),
+        (BrowserRequest("GET", "/console/", "ops.example"), 403),
+        (BrowserRequest("GET", "/?token=x", "ops.example", user="ada"), 404),
+        (BrowserRequest("POST", "/console/drain", "ops.example", "https://ops.example", user="ada"),
          Handling.FORWARD),
-        (Asked("POST", "/console/drain", "ops.example", "https://evil.example", user="ada"), 403),
-        (Asked("POST", "/v1/drain", "ops.example", user="ada"), 404),
+        (replace(TEAM, method="POST", path="/console/drain", origin="https://evil.example"), 403),
+        (BrowserRequest("POST", "/v1/drain", "ops.example", user="ada"), 404),
     ],
 )  # fmt: skip
-def test_nginx_has_to_tell_who_visits(asked: Asked, outcome: Handling | int) -> None:
-    assert status(NginxGate().judge(asked)) == outcome
+def test_nginx_has_to_tell_who_visits(visit: BrowserRequest, outcome: Handling | int) -> None:
+    assert status(NginxGate().judge(visit)) == outcome
