@@ -34,7 +34,7 @@ _RANK = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ActivityQuery:
     """At most `most` vassals that do something, or whose names or errors contain `match`. The
     memory of those in `measured` is measured."""
 
@@ -51,13 +51,13 @@ class ActivityReporter:
         self._vassals = vassals
 
     async def activity(
-        self, draining_since: datetime | None, caller: Caller, asked: Asked
+        self, draining_since: datetime | None, caller: Caller, query: ActivityQuery
     ) -> Activity:
         """What exists of it for the caller."""
-        states, closed, chosen = await self._choose(caller, asked.match)
+        states, closed, chosen = await self._choose(caller, query.match)
         chosen.sort(key=_rank)
-        rows = await self._reporter.rows(chosen[: asked.most], caller)
-        memory = await self._memory(rows, asked.measured)
+        rows = await self._reporter.rows(chosen[: query.most], caller)
+        memory = await self._memory(rows, query.measured)
         return Activity(
             emperor=self._reporter.emperor_for(caller, rows, draining_since),
             tenants=tuple(
@@ -65,7 +65,7 @@ class ActivityReporter:
                 for uid in sorted(states.keys() | closed.keys(), key=_uid)
             ),
             vassals=tuple(Active(row, memory.get(row.name), self._reason(row)) for row in rows),
-            left_out=max(0, len(chosen) - asked.most),
+            left_out=max(0, len(chosen) - query.most),
         )
 
     async def _choose(

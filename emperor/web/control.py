@@ -26,7 +26,7 @@ from emperor.supervisor.events import EventLog
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import OrderOutcome, OrderStatus, Vassal
 from emperor.supervisor.slices import slices
-from emperor.web.activity import ActivityReporter, Asked
+from emperor.web.activity import ActivityQuery, ActivityReporter
 from emperor.web.aiohttp_server import web
 from emperor.web.counters import Counted, Counters
 from emperor.web.daemon import Daemon
@@ -97,9 +97,9 @@ class Control:
         """The vassals that do something."""
         names = request.query.getall("measure", [])[:MOST_MEASURED]
         most = min(number(request, "most", ACTIVE_ROWS), MOST_ROWS)
-        asked = Asked(request.query.get("match", "").lower(), most, frozenset(names))
+        query = ActivityQuery(request.query.get("match", "").lower(), most, frozenset(names))
         reporter = ActivityReporter(self.reporter, self.governor.vassals)
-        return await _json_of_lists(await reporter.activity(self._drain.since, caller, asked))
+        return await _json_of_lists(await reporter.activity(self._drain.since, caller, query))
 
     async def settings(self, _request: web.Request, _caller: Caller) -> web.Response:
         """The settings in effect."""
