@@ -33,7 +33,7 @@ from emperor.web.console.plots import HEIGHT, WIDTH, phase_bar, spans, starts_pl
 from emperor.web.console.shown_state import ShownState
 from emperor.web.console.story import latest, story
 from emperor.web.console.vassal import accepted, fact_of, limit_rows, orders_for, why_slow
-from emperor.web.console.vassals import Wanted, wanted_of
+from emperor.web.console.vassals import ListQuery, list_query_of
 from tests.cli.records import NOW, before, detail, parked, refused, running, throttled
 from tests.supervisor.world import settings
 from tests.uwsgi.house import spec
@@ -346,15 +346,15 @@ def test_buttons_are_those_that_make_sense_now() -> None:
 def test_a_link_of_the_list_means_what_it_says() -> None:
     query = {"q": " Shop ", "state": "running", "tenant": "1001", "runtime": "base", "trouble": "1",
              "sort": "wake", "reverse": "1", "page": "3"}  # fmt: skip
-    wanted = wanted_of(query)
-    assert wanted == Wanted("Shop", "running", "1001", "base", "1", "wake", "1", 3)
-    assert wanted.host == "shop"
-    assert wanted_of(wanted.parts | {"page": "3"}) == wanted
+    found = list_query_of(query)
+    assert found == ListQuery("Shop", "running", "1001", "base", "1", "wake", "1", 3)
+    assert found.host == "shop"
+    assert list_query_of(found.parts | {"page": "3"}) == found
     assert (
-        wanted_of({name: "../<x>" for name in query if name not in ("q", "trouble", "reverse")})
-        == Wanted()
+        list_query_of({name: "../<x>" for name in query if name not in ("q", "trouble", "reverse")})
+        == ListQuery()
     )
-    assert len(wanted_of({"q": "x" * 9999}).q) == 253
+    assert len(list_query_of({"q": "x" * 9999}).q) == 253
 
 
 def test_a_token_is_for_one_user_and_one_daemon() -> None:

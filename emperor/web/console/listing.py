@@ -27,27 +27,27 @@ class Listing:
         self._history = history
         self._names = names
 
-    async def view(self, wanted: vassals.Wanted, caller: Caller, now: datetime) -> vassals.List:
+    async def view(self, query: vassals.ListQuery, caller: Caller, now: datetime) -> vassals.List:
         """A page of it."""
-        sought, owners = wanted, Counter[int | None]()
+        sought, owners = query, Counter[int | None]()
         if caller.is_administrator:
-            tenant = await asyncio.to_thread(self._names.uid_text, wanted.tenant)
-            sought = replace(wanted, tenant=tenant)
+            tenant = await asyncio.to_thread(self._names.uid_text, query.tenant)
+            sought = replace(query, tenant=tenant)
         found: list[Vassal] = []
         async for part in slices(self._reporter.visible(caller)):
             for each in part:
                 owners[each.spec.owner] += 1
                 if vassals.is_wanted(each, sought, last_error):
                     found.append(each)
-        numbers = await self._numbers(found, wanted.sort, caller, now)
-        ordered = await asyncio.to_thread(vassals.ordered, found, wanted, numbers)
-        exact = vassals.exactly(ordered, wanted.host) if wanted.host else ""
-        page = min(wanted.page, vassals.pages_of(len(ordered)))
+        numbers = await self._numbers(found, query.sort, caller, now)
+        ordered = await asyncio.to_thread(vassals.ordered, found, query, numbers)
+        exact = vassals.exactly(ordered, query.host) if query.host else ""
+        page = min(query.page, vassals.pages_of(len(ordered)))
         first = (page - 1) * vassals.ROWS
         shown = ordered[first : first + vassals.ROWS]
         statuses = await self._reporter.rows(shown, caller)
         stats = await self._stats([each.spec.domain for each in shown], caller, now)
-        refused = self._reporter.refused(caller) if wanted.q else ()
+        refused = self._reporter.refused(caller) if query.q else ()
 
         def view() -> vassals.List:
             records = {each.spec.domain: each for each in shown}
@@ -59,8 +59,8 @@ class Listing:
             pagination = vassals.Pagination(len(ordered), owners.total(), first, len(rows))
             has_more = len(owners) > MOST_OFFERED
             return vassals.List(
-                replace(wanted, page=page), rows, tenants, has_more, pagination, exact,
-                vassals.refused_like(wanted, refused), now,
+                replace(query, page=page), rows, tenants, has_more, pagination, exact,
+                vassals.refused_like(query, refused), now,
             )  # fmt: skip
 
         return await asyncio.to_thread(view)

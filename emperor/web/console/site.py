@@ -120,7 +120,7 @@ class Site:
         """The inis that are not served."""
         names = self._control.reporter.names_of_refused(caller)
         pages = vassals.pages_of(len(names))
-        page = min(vassals.wanted_of(request.query).page, pages)
+        page = min(vassals.list_query_of(request.query).page, pages)
         shown = names[(page - 1) * vassals.ROWS : page * vassals.ROWS]
         inis = overview.not_served(self._control.reporter.some_refused(shown))
         view = overview.RefusedPage(inis, len(names), page, pages)
@@ -129,8 +129,8 @@ class Site:
 
     async def vassals(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """A part of the list of vassals."""
-        wanted = vassals.wanted_of(request.query)
-        view = await self._listing.view(wanted, caller, self._now())
+        query = vassals.list_query_of(request.query)
+        view = await self._listing.view(query, caller, self._now())
         frame = self._frame(request, caller, "Vassals", "vassals", live="")
         return await self._html("vassals", frame, view)
 

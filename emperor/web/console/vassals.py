@@ -29,7 +29,7 @@ _STATE_ORDER = {state: place for place, state in enumerate(ShownState)}
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ListQuery:
     """A view of the list, as its link has it. Empty: no such condition. `q` is a part of a name or
     of an error, or a URL."""
 
@@ -72,10 +72,10 @@ class Wanted:
         return not any((self.q, self.state, self.tenant, self.runtime, self.trouble))
 
 
-def wanted_of(query: Mapping[str, str]) -> Wanted:
+def list_query_of(query: Mapping[str, str]) -> ListQuery:
     """What a query asks for; what it cannot mean is left out."""
     page, state = query.get("page", ""), query.get("state", "")
-    return Wanted(
+    return ListQuery(
         q=query.get("q", "").strip()[:_LONGEST_WORD],
         state=_one_of(_EARLIER_STATES.get(state, state), STATES),
         tenant=wanted_tenant(query.get("tenant", "")),
@@ -108,33 +108,31 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 11
 
 
-def is_wanted(vassal: Vassal, wanted: Wanted, error_of: Callable[[Vassal], str | None]) -> bool:
+def is_wanted(vassal: Vassal, query: ListQuery, error_of: Callable[[Vassal], str | None]) -> bool:
     """Whether a vassal is in the view. Its `tenant` is as Names.uid_text has it. `error_of` tells
     what is wrong with one, which takes long for thousands."""
     spec = vassal.spec
-    if wanted.state and shown_state(vassal).value != wanted.state:
+    if query.state and shown_state(vassal).value != query.state:
         return False
-    if wanted.tenant and uid_text(spec.owner) != wanted.tenant:
+    if query.tenant and uid_text(spec.owner) != query.tenant:
         return False
-    if wanted.runtime and runtime_of(vassal) != wanted.runtime:
+    if query.runtime and runtime_of(vassal) != query.runtime:
         return False
-    is_named = bool(wanted.host) and any(
-        wanted.host in name for name in (spec.domain, *spec.aliases)
-    )
-    if not wanted.trouble and (is_named or not wanted.q):
+    is_named = bool(query.host) and any(query.host in name for name in (spec.domain, *spec.aliases))
+    if not query.trouble and (is_named or not query.q):
         return True
     error = error_of(vassal) if is_noted(vassal) else None
-    return error is not None and (is_named or wanted.q.lower() in error.lower())
+    return error is not None and (is_named or query.q.lower() in error.lower())
 
 
-def refused_like(wanted: Wanted, refused: Iterable[Refused]) -> tuple[ProblemRow, ...]:
+def refused_like(query: ListQuery, refused: Iterable[Refused]) -> tuple[ProblemRow, ...]:
     """The first inis that are not served and that the search finds; none without a search."""
     found = (
         ini
         for ini in refused
-        if (wanted.host and wanted.host in ini.domain) or wanted.q.lower() in ini.error.lower()
+        if (query.host and query.host in ini.domain) or query.q.lower() in ini.error.lower()
     )
-    return not_served(islice(found, _MOST_REFUSED if wanted.q else 0))
+    return not_served(islice(found, _MOST_REFUSED if query.q else 0))
 
 
 def runtime_of(vassal: Vassal) -> str:
@@ -180,16 +178,16 @@ def _briefly(cause: Cause) -> str:
 
 
 def ordered(
-    vassals: Sequence[Vassal], wanted: Wanted, numbers: Mapping[str, float]
+    vassals: Sequence[Vassal], query: ListQuery, numbers: Mapping[str, float]
 ) -> list[Vassal]:
     """The vassals in that order, and by name where it makes no difference. `numbers` are what they
     are sorted by, by domain: the largest first, and last those without one. Takes milliseconds."""
-    found, sort = sorted(vassals, key=lambda vassal: vassal.spec.domain), wanted.sort
+    found, sort = sorted(vassals, key=lambda vassal: vassal.spec.domain), query.sort
     if sort == "state":
         found.sort(key=lambda vassal: _STATE_ORDER[shown_state(vassal)])
     elif sort != "name":
         found.sort(key=lambda vassal: -numbers.get(vassal.spec.domain, 0.0))
-    return found[::-1] if wanted.reverse else found
+    return found[::-1] if query.reverse else found
 
 
 def by_stats(stats: Iterable[VassalStats], sort: str) -> dict[str, float]:
@@ -239,7 +237,7 @@ class List:
     """The page. `tenants` are users that a vassal runs as, each as in a query and by name: all,
     unless `has_more_tenants`. `not_served` are inis that the search finds too."""
 
-    wanted: Wanted
+    query: ListQuery
     rows: tuple[Row, ...]
     tenants: tuple[tuple[str, str], ...]
     has_more_tenants: bool
