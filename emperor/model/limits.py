@@ -31,7 +31,7 @@ class Amount:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LimitSettings:
     """What the settings, or an ini, say about each limit; None: nothing. 0: no limit; but a weight,
     which has no 0, and `nice`. `cpu_max` is in percent of one core."""
 
@@ -50,7 +50,7 @@ class Own:
     """What an ini says. `may_raise`: it belongs to an administrator, and wins. The ini of a tenant
     can only lower what the settings say."""
 
-    wanted: Wanted
+    wanted: LimitSettings
     may_raise: bool = False
 
 
@@ -169,7 +169,7 @@ class Limit:
 
     @property
     def field(self) -> str:
-        """The attribute of `Wanted` and `Limits` that holds the value."""
+        """The attribute of `LimitSettings` and `Limits` that holds the value."""
         return self.name.replace("-", "_")
 
 
@@ -198,7 +198,7 @@ LIMITS = (
 BY_NAME: Mapping[str, Limit] = {limit.name: limit for limit in LIMITS}
 
 
-def combined(settings: Wanted, own: Own | None, machine: Machine) -> Limits:
+def combined(settings: LimitSettings, own: Own | None, machine: Machine) -> Limits:
     """What holds for an app whose ini says `own`. `settings` say something about each limit."""
     values: dict[str, int | None] = {}
     for limit in LIMITS:
@@ -211,7 +211,7 @@ def combined(settings: Wanted, own: Own | None, machine: Machine) -> Limits:
     return Limits(**values)
 
 
-def of_tenant(settings: Wanted, machine: Machine) -> Limits:
+def of_tenant(settings: LimitSettings, machine: Machine) -> Limits:
     """What holds for all apps of a tenant together."""
     return combined(settings, None, machine)
 
@@ -223,7 +223,7 @@ def within(tenant: Limits, app: Limits) -> Limits:
     return replace(app, cpu_max=_stricter(app.cpu_max or 0, tenant.cpu_max))
 
 
-def contradiction(wanted: Wanted) -> str:
+def contradiction(wanted: LimitSettings) -> str:
     """Why these make no sense together; empty if they do."""
     high, most = wanted.memory_high, wanted.memory_max
     if not (high and most) or high.is_percent != most.is_percent:
@@ -242,4 +242,4 @@ def _number(limit: Limit, value: Amount | int | None, machine: Machine) -> int:
 
 
 assert [limit.field for limit in LIMITS] == [field.name for field in fields(Limits)]
-assert [limit.field for limit in LIMITS] == [field.name for field in fields(Wanted)]
+assert [limit.field for limit in LIMITS] == [field.name for field in fields(LimitSettings)]

@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from emperor.model.limits import LIMITS, Amount, Limit, Wanted, contradiction
+from emperor.model.limits import LIMITS, Amount, Limit, LimitSettings, contradiction
 from emperor.model.section import SettingsError, keys_of, line_of
 from emperor.model.setting_values import (
     Python,
@@ -108,10 +108,10 @@ class Settings:
     byte_compile: bool
     read_ahead: bool
 
-    def limits(self, of: str = "") -> Wanted:
+    def limits(self, of: str = "") -> LimitSettings:
         """The limits of each app, or those of each tenant: of "tenant_"."""
-        names = [f.name for f in fields(Wanted) if hasattr(self, of + f.name)]
-        return Wanted(**{name: getattr(self, of + name) for name in names})
+        names = [f.name for f in fields(LimitSettings) if hasattr(self, of + f.name)]
+        return LimitSettings(**{name: getattr(self, of + name) for name in names})
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from emperor.linux.groups import ControlGroups, control_groups, entering
 from emperor.linux.limits import machine_for_limits
-from emperor.model.limits import Limits, Wanted, combined, of_tenant
+from emperor.model.limits import Limits, LimitSettings, combined, of_tenant
 from emperor.model.machine import Machine
 from emperor.model.ports import CannotLaunch
 from emperor.model.spec import Spec
@@ -31,7 +31,7 @@ class Bounds:
     for each app, and the soft and hard limits on open files that the daemon was started with."""
 
     groups: ControlGroups
-    limits: Wanted
+    limits: LimitSettings
     machine: Machine
     open_files: tuple[int, int]
 
@@ -86,8 +86,8 @@ class Bounds:
 
 
 def bounds_of(
-    apps: Wanted,
-    tenants: Wanted,
+    apps: LimitSettings,
+    tenants: LimitSettings,
     run_dir: Path,
     open_files: tuple[int, int],
     loop: AbstractEventLoop,

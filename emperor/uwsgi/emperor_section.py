@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from emperor.model.limits import BY_NAME, Own, Wanted, contradiction
+from emperor.model.limits import BY_NAME, LimitSettings, Own, contradiction
 from emperor.model.settings import KEYS, Settings
 from emperor.uwsgi.ini import Ini, Option
 
@@ -49,7 +49,7 @@ def own_limits(ini: Ini, may_raise: bool) -> Own | None:
     found = list(_values(ini, BY_NAME))
     if not found:
         return None
-    wanted = Wanted(**{limit.field: value for _, limit, value in found})
+    wanted = LimitSettings(**{limit.field: value for _, limit, value in found})
     if why := contradiction(wanted):
         last, _, _ = found[-1]
         raise last.broken(f"cannot use the limits of [emperor]: {why}", "")

@@ -14,7 +14,7 @@ from emperor.fair_cpu import FairCpu
 from emperor.linux.cpu_marks import CpuMarks, Look
 from emperor.linux.cpu_pressure import PRESSURE, CpuPressure
 from emperor.linux.hierarchies import Hierarchy
-from emperor.model.limits import Limits, Wanted
+from emperor.model.limits import Limits, LimitSettings
 from emperor.uwsgi.bounds import bounds_of
 from tests.eventually import eventually_async
 from tests.linux.busy_core import two_on_one_core
@@ -26,7 +26,7 @@ needs_psi = pytest.mark.skipif(not PRESSURE.exists(), reason="this kernel has no
 async def early_refusal(tmp_path: Path) -> AsyncIterator[EarlyRefusal]:
     """Of a daemon without apps."""
     loop = asyncio.get_running_loop()
-    bounds = bounds_of(Wanted(), Wanted(), tmp_path, (1024, 1024), loop)
+    bounds = bounds_of(LimitSettings(), LimitSettings(), tmp_path, (1024, 1024), loop)
     async with asyncio.TaskGroup() as tasks:
         yield EarlyRefusal(bounds, str, tasks)
     bounds.groups.close()

@@ -9,8 +9,8 @@ from emperor.model.limits import (
     Amount,
     Limit,
     Limits,
+    LimitSettings,
     Own,
-    Wanted,
     combined,
     contradiction,
     of_tenant,
@@ -22,7 +22,7 @@ from emperor.model.settings import read_settings
 
 MACHINE = Machine(memory_bytes=8 << 30, processes=10_000, descriptors=1000)
 M = 1 << 20
-SETTINGS = Wanted(
+SETTINGS = LimitSettings(
     memory_max=Amount(100 * M), memory_high=Amount(0), pids_max=Amount(10, is_percent=True),
     cpu_weight=100, cpu_max=0, io_weight=100, nofile=0, nice=0,
 )  # fmt: skip
@@ -100,8 +100,8 @@ def test_what_makes_no_sense_is_refused_in_words(limit: Limit) -> None:
 @pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.name)
 def test_a_tenants_ini_can_only_lower_and_roots_wins(limit: Limit) -> None:
     for of_settings, of_ini, for_tenant, for_root in COMBINED[limit.name]:
-        settings = Wanted(**{limit.field: of_settings})
-        wanted = Wanted(**{limit.field: of_ini})
+        settings = LimitSettings(**{limit.field: of_settings})
+        wanted = LimitSettings(**{limit.field: of_ini})
         for own, expected in ((Own(wanted), for_tenant), (Own(wanted, True), for_root)):
             held = getattr(combined(settings, own, MACHINE), limit.field)
             assert held == expected, (of_settings, of_ini, own.may_raise)
@@ -110,7 +110,7 @@ def test_a_tenants_ini_can_only_lower_and_roots_wins(limit: Limit) -> None:
 def test_an_ini_that_says_nothing_has_those_of_the_settings() -> None:
     limits = combined(SETTINGS, None, MACHINE)
     assert limits == Limits(100 * M, None, 1000, 100, None, 100)
-    assert combined(SETTINGS, Own(Wanted(nice=3)), MACHINE).memory_max == 100 * M
+    assert combined(SETTINGS, Own(LimitSettings(nice=3)), MACHINE).memory_max == 100 * M
 
 
 def test_an_app_has_no_more_cpu_than_its_tenant() -> None:
@@ -120,13 +120,13 @@ def test_an_app_has_no_more_cpu_than_its_tenant() -> None:
 
 def test_memory_high_above_memory_max_is_refused() -> None:
     assert "no effect above memory-max = 1M" in contradiction(
-        Wanted(memory_max=Amount(M), memory_high=Amount(2 * M))
+        LimitSettings(memory_max=Amount(M), memory_high=Amount(2 * M))
     )
     for wanted in (
-        Wanted(), SETTINGS,
-        Wanted(memory_max=Amount(M), memory_high=Amount(M)),
-        Wanted(memory_max=Amount(0), memory_high=Amount(M)),
-        Wanted(memory_max=Amount(M), memory_high=Amount(90, is_percent=True)),
+        LimitSettings(), SETTINGS,
+        LimitSettings(memory_max=Amount(M), memory_high=Amount(M)),
+        LimitSettings(memory_max=Amount(0), memory_high=Amount(M)),
+        LimitSettings(memory_max=Amount(M), memory_high=Amount(90, is_percent=True)),
     ):  # fmt: skip
         assert contradiction(wanted) == ""
     with pytest.raises(SettingsError, match="no effect above memory-max"):

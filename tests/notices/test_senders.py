@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from emperor.linux.limits import machine_for_limits
-from emperor.model.limits import Wanted
+from emperor.model.limits import LimitSettings
 from emperor.model.notice import Notice, NoticeKind, NoticeSubject
 from emperor.notices import senders
 from emperor.notices.senders import (
@@ -44,7 +44,7 @@ class _NoGroups:
 
 @pytest.fixture
 def bounds() -> Bounds:
-    return Bounds(_NoGroups(), Wanted(), machine_for_limits(), (1024, 1024))  # type: ignore[arg-type]
+    return Bounds(_NoGroups(), LimitSettings(), machine_for_limits(), (1024, 1024))  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)

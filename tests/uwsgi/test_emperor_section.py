@@ -3,7 +3,7 @@
 import pytest
 
 from emperor.model.definition import BrokenIni
-from emperor.model.limits import Amount, Own, Wanted
+from emperor.model.limits import Amount, LimitSettings, Own
 from emperor.model.spec import Activation
 from emperor.uwsgi.emperor_section import own_limits
 from emperor.uwsgi.ini import parse
@@ -23,7 +23,7 @@ def test_an_ini_without_limits_has_none() -> None:
 def test_the_limits_of_an_ini_are_read(may_raise: bool) -> None:
     own = read("memory-max = 64M\nnice = 5\npids-max = 10%%\nnice = 6", may_raise)
     memory, pids = Amount(64 << 20), Amount(10, is_percent=True)
-    assert own == Own(Wanted(memory_max=memory, pids_max=pids, nice=6), may_raise)
+    assert own == Own(LimitSettings(memory_max=memory, pids_max=pids, nice=6), may_raise)
 
 
 @pytest.mark.parametrize(
