@@ -25,7 +25,7 @@ class Clash(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedIni:
     """An ini as it shall be in the registry. `former` are the aliases that the present one has, and
     `signer` is who will sign it, empty for nobody. With a `least_serial` above 1 it is written also
     where nothing else changes."""
@@ -47,7 +47,7 @@ class Wanted:
 Held = Mapping[str, Sealed | None]
 
 
-def put(wanted: Wanted, held: Held) -> tuple[Entry, ...]:
+def put(wanted: WantedIni, held: Held) -> tuple[Entry, ...]:
     """What has to be written, where `held` has the entries of all its names; nothing if the
     registry has it so already. Raises Clash."""
     if len(wanted.aliases) > MOST_ALIASES:

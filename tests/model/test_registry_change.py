@@ -9,7 +9,7 @@ from emperor.model.registration import (
     RegisteredRemoval,
     Sealed,
 )
-from emperor.model.registry_change import MOST_ALIASES, Clash, Wanted, put, remove
+from emperor.model.registry_change import MOST_ALIASES, Clash, WantedIni, put, remove
 
 WWW, SHOP, OLD = "www.example.com", "shop.example.com", "old.example.com"
 INI = RegisteredIni(WWW, 3, "alice", "text")
@@ -20,7 +20,7 @@ def held(*entries: Entry, signer: str = "") -> dict[str, Sealed]:
 
 
 def test_a_new_domain_begins_with_its_first_serial() -> None:
-    wanted = Wanted(WWW, "alice", "text", (SHOP,))
+    wanted = WantedIni(WWW, "alice", "text", (SHOP,))
     new = (RegisteredIni(WWW, 1, "alice", "text"), RegisteredAlias(SHOP, 1, WWW))
     assert put(wanted, {}) == new
 
@@ -29,19 +29,19 @@ def test_a_new_domain_begins_with_its_first_serial() -> None:
     ("owner", "text", "signer"), [("bob", "text", ""), ("alice", "new", ""), ("alice", "text", "k")]
 )
 def test_another_owner_text_or_signer_is_a_new_version(owner: str, text: str, signer: str) -> None:
-    wanted = Wanted(WWW, owner, text, signer=signer)
+    wanted = WantedIni(WWW, owner, text, signer=signer)
     assert put(wanted, held(INI)) == (RegisteredIni(WWW, 4, owner, text),)
 
 
 def test_the_same_ini_is_not_written_again() -> None:
     alias = RegisteredAlias(SHOP, 1, WWW)
-    wanted = Wanted(WWW, "alice", "text", (SHOP,), (SHOP,), "key")
+    wanted = WantedIni(WWW, "alice", "text", (SHOP,), (SHOP,), "key")
     assert put(wanted, held(INI, alias, signer="key")) == ()
 
 
 def test_an_alias_that_is_dropped_is_removed_with_it() -> None:
     aliases = (RegisteredAlias(OLD, 7, WWW), RegisteredAlias(SHOP, 2, WWW))
-    wanted = Wanted(WWW, "alice", "text", (SHOP,), (OLD, SHOP))
+    wanted = WantedIni(WWW, "alice", "text", (SHOP,), (OLD, SHOP))
     assert put(wanted, held(INI, *aliases)) == (
         RegisteredIni(WWW, 4, "alice", "text"),
         RegisteredRemoval(OLD, 8),
@@ -50,25 +50,25 @@ def test_an_alias_that_is_dropped_is_removed_with_it() -> None:
 
 def test_an_alias_that_has_passed_to_another_domain_stays_there() -> None:
     passed = RegisteredAlias(OLD, 7, "other.example.com")
-    assert put(Wanted(WWW, "alice", "text", (), (OLD,)), held(INI, passed)) == ()
+    assert put(WantedIni(WWW, "alice", "text", (), (OLD,)), held(INI, passed)) == ()
     assert remove(WWW, [OLD], held(INI, passed)) == (RegisteredRemoval(WWW, 4),)
 
 
 def test_what_was_removed_comes_back_with_a_higher_serial() -> None:
     gone = held(RegisteredRemoval(WWW, 9), RegisteredRemoval(SHOP, 5))
-    assert put(Wanted(WWW, "alice", "text", (SHOP,)), gone) == (
+    assert put(WantedIni(WWW, "alice", "text", (SHOP,)), gone) == (
         RegisteredIni(WWW, 10, "alice", "text"),
         RegisteredAlias(SHOP, 6, WWW),
     )
 
 
 def test_a_serial_can_be_raised_over_that_of_the_backends() -> None:
-    wanted = Wanted(WWW, "alice", "text", (SHOP,), (SHOP,), least_serial=20)
+    wanted = WantedIni(WWW, "alice", "text", (SHOP,), (SHOP,), least_serial=20)
     assert put(wanted, held(INI, RegisteredAlias(SHOP, 1, WWW))) == (
         RegisteredIni(WWW, 20, "alice", "text"),
         RegisteredAlias(SHOP, 20, WWW),
     )
-    assert put(Wanted(WWW, "alice", "text", least_serial=2), held(INI))[0].serial == 4
+    assert put(WantedIni(WWW, "alice", "text", least_serial=2), held(INI))[0].serial == 4
 
 
 @pytest.mark.parametrize(
@@ -82,13 +82,13 @@ def test_a_serial_can_be_raised_over_that_of_the_backends() -> None:
 )
 def test_a_name_of_another_domain_is_not_taken(present: Entry, why: str) -> None:
     with pytest.raises(Clash, match=why):
-        put(Wanted(WWW, "alice", "text", (SHOP,)), held(present))
+        put(WantedIni(WWW, "alice", "text", (SHOP,)), held(present))
 
 
 def test_more_aliases_than_fit_are_refused() -> None:
     aliases = tuple(f"{number}.example.com" for number in range(MOST_ALIASES + 1))
     with pytest.raises(Clash, match="101 aliases, and 100 are possible"):
-        put(Wanted(WWW, "alice", "text", aliases), {})
+        put(WantedIni(WWW, "alice", "text", aliases), {})
 
 
 def test_a_removal_takes_its_aliases_with_it() -> None:

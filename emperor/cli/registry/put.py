@@ -24,7 +24,7 @@ from emperor.cli.registry.session import (
 )
 from emperor.model.definition import LONGEST_DEFINITION
 from emperor.model.registration import Entry, RegisteredIni
-from emperor.model.registry_change import Clash, Wanted
+from emperor.model.registry_change import Clash, WantedIni
 from emperor.model.registry_change import put as changes_of
 from emperor.registry.entries import Found
 
@@ -49,7 +49,9 @@ async def put_one(session: Session, draft: Draft, terms: Terms) -> Entry | None:
     present = None if terms.least > 1 else usable(draft.domain, found)
     _refuse_other_serial(draft.domain, found, terms)
     former = aliases_of(found.sealed.entry if found.sealed else None)
-    wanted = Wanted(draft.domain, draft.owner, text, aliases, former, session.signer, terms.least)
+    wanted = WantedIni(
+        draft.domain, draft.owner, text, aliases, former, session.signer, terms.least
+    )
     others = await session.entries.get_all(name for name in wanted.names if name != draft.domain)
     held = {name: usable(name, each) for name, each in others.items()}
     changes = changes_of(wanted, held | {draft.domain: present or found.sealed})
