@@ -28,34 +28,34 @@ _HEAD = """\
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AddedBackend:
     """A backend of --add. Without =WEIGHT, `weight` is None."""
 
     address: str
     weight: Fraction | None
 
 
-def _wanted(
+def _added_backends(
     _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
-) -> tuple[Wanted, ...]:
+) -> tuple[AddedBackend, ...]:
     """The callback of --add."""
-    return tuple(map(wanted_of, values))
+    return tuple(map(added_backend, values))
 
 
-def wanted_of(value: str) -> Wanted:
+def added_backend(value: str) -> AddedBackend:
     """What ADDR[=WEIGHT] says. Raises BadParameter."""
     address, equals, text = value.partition("=")
     if not equals:
-        return Wanted(address, None)
+        return AddedBackend(address, None)
     try:
-        return Wanted(address, parse_weight(text))
+        return AddedBackend(address, parse_weight(text))
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
 
 def weighed(
     weights: Mapping[str, Fraction],
-    wanted: Sequence[Wanted],
+    added: Sequence[AddedBackend],
     removed: Sequence[str],
     what: str = "list",
 ) -> dict[str, Fraction]:
@@ -65,7 +65,7 @@ def weighed(
         if address not in new:
             raise Failed(f"cannot remove {address}: the {what} has no such backend")
         del new[address]
-    for each in wanted:
+    for each in added:
         if each.address in new and each.weight is None:
             raise Failed(
                 f"cannot add {each.address}: the {what} has it; "
@@ -97,7 +97,7 @@ def summary(old: Sequence[str], new: Sequence[str]) -> list[str]:
     help="The number of slots; as it is by default, about 4096 for a plain list.",
 )  # fmt: skip
 @click.option(
-    "--add", "wanted", metavar="ADDR[=WEIGHT]", callback=_wanted, multiple=True,
+    "--add", "added", metavar="ADDR[=WEIGHT]", callback=_added_backends, multiple=True,
     help="Add this backend, or give a backend another weight; 1 by default.",
 )  # fmt: skip
 @click.option(
@@ -105,23 +105,23 @@ def summary(old: Sequence[str], new: Sequence[str]) -> list[str]:
     help="Give the slots of this backend to the others.",
 )  # fmt: skip
 def rebalance(
-    backends: Path, count: int | None, wanted: tuple[Wanted, ...], removed: tuple[str, ...]
+    backends: Path, count: int | None, added: tuple[AddedBackend, ...], removed: tuple[str, ...]
 ) -> None:
     """Print a list in which each backend has its share of the slots, and few domains move.
 
     The list goes to standard output as Lua, for init_backends.lua; `plan` shows which domains move.
     A new backend takes its share, and no other domain moves.
     """
-    named = [*(each.address for each in wanted), *removed]
+    named = [*(each.address for each in added), *removed]
     if twice := [address for address, times in Counter(named).items() if times > 1]:
         raise click.UsageError(f"{twice[0]} is named twice")
     balancer = Placement(backends, Rule.STOCK)
-    for each in wanted:
+    for each in added:
         if problem := balancer.problem(each.address):
             raise Failed(f"cannot add {each.address}: it {problem}")
     weights = {**weights_of(balancer.slots), **balancer.weights}
     old = stretched(balancer.slots, count or usual_count(balancer.slots))
-    weights = weighed(weights, wanted, removed)
+    weights = weighed(weights, added, removed)
     try:
         new = rebalanced(old, weights)
     except TooFewSlots as error:

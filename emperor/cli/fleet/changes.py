@@ -9,7 +9,7 @@ import click
 
 from emperor.cli.failure import Failed
 from emperor.cli.fleet.session import Fleet, How, change, complete_backend, run
-from emperor.cli.rebalance import Wanted, wanted_of, weighed
+from emperor.cli.rebalance import AddedBackend, added_backend, weighed
 from emperor.model.backend_address import address_problem
 from emperor.model.domain import is_domain
 from emperor.model.registration import slot_of
@@ -43,7 +43,7 @@ def add(access_file: Path, /, backends: tuple[str, ...], **how: bool) -> None:
 
     Without =WEIGHT the weight is the backend's own fleet-weight, or 1.
     """
-    wanted = tuple(map(wanted_of, backends))
+    wanted = tuple(map(added_backend, backends))
 
     async def _add(fleet: Fleet) -> None:
         table = fleet.existing()
@@ -66,9 +66,9 @@ def add(access_file: Path, /, backends: tuple[str, ...], **how: bool) -> None:
     run(_add, access_file)
 
 
-def _weighed(fleet: Fleet, backend: Wanted) -> Wanted:
+def _weighed(fleet: Fleet, backend: AddedBackend) -> AddedBackend:
     member = fleet.view.members.get(backend.address)
-    return Wanted(backend.address, member.weight if member else None)
+    return AddedBackend(backend.address, member.weight if member else None)
 
 
 @click.command()

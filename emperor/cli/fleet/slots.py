@@ -9,7 +9,7 @@ import click
 from emperor.cli.commands import Commands
 from emperor.cli.failure import Failed
 from emperor.cli.fleet.session import Fleet, How, change, run
-from emperor.cli.rebalance import wanted_of
+from emperor.cli.rebalance import added_backend
 from emperor.model.balancer_list import written
 from emperor.model.slot_table import MOST_SLOTS, SlotTable
 from emperor.model.slots import TooFewSlots, rebalanced, stretched, usual_count, weights_of
@@ -105,7 +105,7 @@ def _of_file(file: Path, count: int | None) -> SlotTable:
 
 def _of(backends: tuple[str, ...], count: int | None) -> SlotTable:
     """The table of these addresses. Raises Failed."""
-    wanted = [wanted_of(each) for each in backends]
+    wanted = [added_backend(each) for each in backends]
     weights = {each.address: each.weight or Fraction(1) for each in wanted}
     if len(weights) < len(wanted):
         raise Failed("cannot make a table: a backend is named twice; name each once")
