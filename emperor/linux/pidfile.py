@@ -23,7 +23,7 @@ _MOST_THREADS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Succession:
+class PidChange:
     """A process that has ended, and the one that goes on; `uid` with `gid` wrote the pidfile."""
 
     ended: int
@@ -32,7 +32,7 @@ class Succession:
     gid: int
 
 
-def correct_pidfiles(paths: Iterable[str], change: Succession) -> Thread:
+def correct_pidfiles(paths: Iterable[str], change: PidChange) -> Thread:
     """Put the running process into each file that names the one that has ended. A file that cannot
     be corrected stays as it is, as all do of a user whose file systems let too many wait. Returns
     the thread that does it."""
@@ -44,7 +44,7 @@ def correct_pidfiles(paths: Iterable[str], change: Succession) -> Thread:
     return thread
 
 
-def _correct_all(paths: Iterable[str], change: Succession) -> None:
+def _correct_all(paths: Iterable[str], change: PidChange) -> None:
     # The thread ends after it.
     if _uses_files_as(change.uid, change.gid):
         for path in paths:
@@ -63,7 +63,7 @@ def _uses_files_as(uid: int, gid: int) -> bool:
     return True
 
 
-def _correct(path: str, change: Succession) -> None:
+def _correct(path: str, change: PidChange) -> None:
     with suppress(OSError):
         # This opens no device and waits for no pipe.
         handle = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -9,7 +9,7 @@ from emperor.linux.append_only import release, set_append_only
 from emperor.linux.groups import ControlGroup
 from emperor.linux.log_owner import open_log_of
 from emperor.linux.orphans import Family, Known, Mark, OrphanHunt, descendants
-from emperor.linux.pidfile import Succession, correct_pidfiles
+from emperor.linux.pidfile import PidChange, correct_pidfiles
 from emperor.linux.proc import parent_of
 from emperor.linux.processes import LedProcess
 from emperor.model.admission import Bursts
@@ -301,7 +301,7 @@ class UwsgiProcess:
         if paths and other is not None:
             who = self.spec.identity
             uid, gid = (who.uid, who.gid) if who else (os.geteuid(), os.getegid())
-            correct_pidfiles(paths, Succession(self.pid, other, uid, gid))
+            correct_pidfiles(paths, PidChange(self.pid, other, uid, gid))
 
     def _exited(self, ended: Exit) -> None:
         self._stop.cancel()

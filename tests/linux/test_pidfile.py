@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from emperor.linux import pidfile
-from emperor.linux.pidfile import Succession, correct_pidfiles
+from emperor.linux.pidfile import PidChange, correct_pidfiles
 
-CHANGE = Succession(ended=12345, running=678, uid=os.geteuid(), gid=os.getegid())
+CHANGE = PidChange(ended=12345, running=678, uid=os.geteuid(), gid=os.getegid())
 OF_NOBODY = replace(CHANGE, uid=65534, gid=65534)
 
 
@@ -79,7 +79,7 @@ def test_file_systems_of_one_user_hold_up_no_pidfile_of_another(
 ) -> None:
     correct, goes_on = pidfile._correct, threading.Event()
 
-    def wait(path: str, change: Succession) -> None:
+    def wait(path: str, change: PidChange) -> None:
         if change == OF_NOBODY:
             goes_on.wait()
         correct(path, change)
