@@ -43,7 +43,7 @@ from emperor.supervisor.maintenance import Maintenance
 from emperor.supervisor.reactions import Reactions, not_started
 from emperor.supervisor.records import Occurrence, Order, OrderOutcome, Vassal
 from emperor.supervisor.restore import Restorer, SavedVassal
-from emperor.supervisor.scheduler import Scheduler, Surroundings, shared_queue
+from emperor.supervisor.scheduler import Scheduler, SchedulerPorts, shared_queue
 from emperor.supervisor.subscribers import Subscribers
 from emperor.supervisor.throttle import Throttle
 from emperor.supervisor.vassals import FAULT, Vassals, for_each, log_fault, why_not_started
@@ -70,7 +70,7 @@ class Governor:
         self._restorer = Restorer(ports.listeners, ports.launchers, reactions)
         self._scheduler = Scheduler(
             shared_queue(settings, ports.cores, self.vassals),
-            Surroundings(
+            SchedulerPorts(
                 ports.clock, ports.wall_clock, ports.permits, self.subscribers.count, self._run
             ),
         )

@@ -34,7 +34,7 @@ log = logging.getLogger("emperord.scheduler")
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class SchedulerPorts:
     """What the scheduler must ask: the clocks, which apps may run on this machine at all, and how
     many requests wait for a domain. `wake` is called when time alone lets the queue move on."""
 
@@ -56,13 +56,13 @@ def shared_queue(settings: Settings, cores: int, vassals: Vassals) -> BootQueue[
 class Scheduler:
     """The queue of the vassals that wait to boot."""
 
-    def __init__(self, queue: BootQueue[Vassal], surroundings: Surroundings) -> None:
+    def __init__(self, queue: BootQueue[Vassal], ports: SchedulerPorts) -> None:
         self._queue = queue
-        self._clock = surroundings.clock
-        self._wall_clock = surroundings.wall_clock
-        self._permits = surroundings.permits
-        self._waiting = surroundings.waiting
-        self._wake = surroundings.wake
+        self._clock = ports.clock
+        self._wall_clock = ports.wall_clock
+        self._permits = ports.permits
+        self._waiting = ports.waiting
+        self._wake = ports.wake
         # Whether a queued vassal may be ready, and whether one may need room, since the last look.
         self._has_changed = False
         self._may_evict = False
