@@ -19,7 +19,7 @@ from emperor.model.history import Fact
 from emperor.model.permits import Permits
 from emperor.model.ports import Ports, Runtime, Store
 from emperor.model.settings import Settings
-from emperor.pull.registry import Registry, Surroundings, registry_of
+from emperor.pull.registry import Registry, RegistryParts, registry_of
 from emperor.sources.folder import Notes, VassalFolder
 from emperor.sources.provision import Provisioner
 from emperor.supervisor.governor import Governor
@@ -77,4 +77,4 @@ def registry_for(
     fits = partial(unfit, accounts=accounts, settings=settings)
     command = Provisioner(settings, governor, gate, tasks)
     world = settings, governor, folder, command, accounts, fits
-    return registry_of(Surroundings(*world, aliases_in, tasks, link))
+    return registry_of(RegistryParts(*world, aliases_in, tasks, link))

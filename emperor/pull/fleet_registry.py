@@ -18,7 +18,7 @@ from emperor.pull.alias_grants import AliasGrants
 from emperor.pull.follower import Follower
 from emperor.pull.local_copy import LocalCopy
 from emperor.pull.pulled_inis import PulledInis
-from emperor.pull.registry import Surroundings
+from emperor.pull.registry import RegistryParts
 from emperor.pull.search import Search
 from emperor.pull.unused_inis import UnusedInis
 from emperor.pull.verification import Verifier
@@ -41,21 +41,21 @@ _EDITED = (
 class FleetRegistry:
     """See `registry.Registry`."""
 
-    def __init__(self, around: Surroundings) -> None:
-        settings = around.settings
-        self._provisioner = around.provisioner
-        self._tasks = tasks = around.tasks
-        governor, folder = around.governor, around.folder
+    def __init__(self, parts: RegistryParts) -> None:
+        settings = parts.settings
+        self._provisioner = parts.provisioner
+        self._tasks = tasks = parts.tasks
+        governor, folder = parts.governor, parts.folder
         self._running: list[asyncio.Task[None]] = []
-        assert around.link is not None
-        self._link = link = around.link
+        assert parts.link is not None
+        self._link = link = parts.link
         clock = asyncio.get_running_loop().time
         journal = Journal(state_dir(os.environ, settings.run_dir), boot_id())
         inis = PulledInis(settings.vassals_dir, journal)
         self._local_copy = local_copy = LocalCopy(inis, journal, folder, clock)
-        self._verifier = verifier = Verifier(around.users, around.unfit)
+        self._verifier = verifier = Verifier(parts.users, parts.unfit)
         reads = Reads(tasks, clock, link.teller(Asker.READS))
-        grants = AliasGrants(reads, verifier, local_copy, around.aliases_in)
+        grants = AliasGrants(reads, verifier, local_copy, parts.aliases_in)
         local_copy.prepare()
         folder.grants = local_copy.grants_of
         self._search = Search(

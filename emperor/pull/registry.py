@@ -90,7 +90,7 @@ class NoRegistry:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class RegistryParts:
     """What of the daemon the registry needs. `unfit` tells why no app may run as a user, and
     `aliases_in` which aliases an ini lists; `link` is None where there is no registry."""
 
@@ -105,9 +105,9 @@ class Surroundings:
     link: "Link | None"
 
 
-def registry_of(around: Surroundings) -> Registry:
+def registry_of(parts: RegistryParts) -> Registry:
     """The registry that the settings name."""
-    if around.link is None:
-        return NoRegistry(around.provisioner)
-    made: Registry = import_module("emperor.pull.fleet_registry").FleetRegistry(around)
+    if parts.link is None:
+        return NoRegistry(parts.provisioner)
+    made: Registry = import_module("emperor.pull.fleet_registry").FleetRegistry(parts)
     return made
