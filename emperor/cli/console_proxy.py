@@ -14,7 +14,7 @@ from yarl import URL
 
 from emperor.cli.client import cause_of
 from emperor.cli.failure import Failed, Unreachable
-from emperor.model.console_gate import HOME, BrowserRequest, Handling, Refused
+from emperor.model.console_policy import HOME, BrowserRequest, Handling, Refused
 
 # Headers of a request that mean something to the console. The cookie of this proxy, a password for
 # nginx, and what a browser claims about its user are none of them.
@@ -57,7 +57,7 @@ _TOO_MANY = (
 _AWAY = "The page is tried again every two seconds.\n"
 
 
-class Gate(Protocol):
+class RequestPolicy(Protocol):
     """Decides what is done with a request. `tells_user`: requests name their true user."""
 
     tells_user: bool
@@ -67,12 +67,14 @@ class Gate(Protocol):
 
 
 class Proxy:
-    """Handles all requests that `gate` lets in, by connections to `control_socket`. A browser that
+    """Handles all requests that `policy` allows, by connections to `control_socket`. A browser that
     enters gets the cookie `name` with the value `session`. `on_request` is called when a request
     begins and when it ends, with `running` of them at the moment."""
 
-    def __init__(self, gate: Gate, control_socket: Path, name: str = "", session: str = "") -> None:
-        self._gate = gate
+    def __init__(
+        self, policy: RequestPolicy, control_socket: Path, name: str = "", session: str = ""
+    ) -> None:
+        self._policy = policy
         self._socket = control_socket
         self._name = name
         self._session = session
@@ -108,7 +110,7 @@ class Proxy:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         with self._counted():
-            match self._gate.judge(self._browser_request(request)):
+            match self._policy.judge(self._browser_request(request)):
                 case Refused(status, why):
                     return _text(status, f"{why}\n")
                 case Handling.HOME:
@@ -168,7 +170,7 @@ class Proxy:
 
     def _passed_on(self, request: web.Request) -> CIMultiDict[str]:
         headers = request.headers
-        names = (*PASSED_ON, USER) if self._gate.tells_user else PASSED_ON
+        names = (*PASSED_ON, USER) if self._policy.tells_user else PASSED_ON
         return CIMultiDict((name, headers[name]) for name in names if name in headers)
 
     def _client(self) -> aiohttp.ClientSession:

@@ -19,7 +19,7 @@ from emperor.cli.failure import Failed
 from emperor.linux.inheritance import inherited
 from emperor.linux.limits import descriptors
 from emperor.linux.loopback_peer import user_of
-from emperor.model.console_gate import BrowserGate, NginxGate
+from emperor.model.console_policy import BrowserPolicy, NginxPolicy
 from emperor.web.accept import MakeProtocol
 from emperor.web.server import ConnectionFilter, serve
 
@@ -54,7 +54,7 @@ def console(run_dir: Path, port: int | None, no_browser: bool, for_nginx: bool) 
     control_socket = run_dir / "control.sock"
     if for_nginx:
         listener = _passed(os.environ)
-        proxy = Proxy(NginxGate(), control_socket)
+        proxy = Proxy(NginxPolicy(), control_socket)
         asyncio.run(_serve(proxy, listener, _IDLE_SECONDS))
     else:
         asyncio.run(_for_one_browser(control_socket, port, no_browser))
@@ -64,9 +64,9 @@ async def _for_one_browser(control_socket: Path, port: int | None, no_browser: b
     with _listener(port or 0) as listener:
         number = listener.getsockname()[1]
         token, session = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-        gate = BrowserGate(token, session)
+        policy = BrowserPolicy(token, session)
         # A browser sends the cookies of all ports of a host to each of them.
-        proxy = Proxy(gate, control_socket, f"emperord-console-{number}", session)
+        proxy = Proxy(policy, control_socket, f"emperord-console-{number}", session)
         await proxy.check()
         link = f"http://{ADDRESS}:{number}/?token={token}"
 

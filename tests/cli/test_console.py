@@ -18,7 +18,7 @@ from yarl import URL
 
 from emperor.cli.console_proxy import Proxy
 from emperor.cli.web_console import open_in_browser, users
-from emperor.model.console_gate import NginxGate
+from emperor.model.console_policy import NginxPolicy
 from tests.cli.program import ENVIRONMENT, command, finished
 from tests.eventually import PATIENCE_SECONDS
 
@@ -235,7 +235,7 @@ async def test_a_daemon_that_hangs_is_not_waited_for_longer_than_that(
     daemon: Daemon, shown: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("emperor.cli.console_proxy._ANSWER_SECONDS", 0.2)
-    door = web.AppRunner(Proxy(NginxGate(), daemon.run_dir / "control.sock").application())
+    door = web.AppRunner(Proxy(NginxPolicy(), daemon.run_dir / "control.sock").application())
     await door.setup()
     site = web.TCPSite(door, "127.0.0.1", 0)
     await site.start()

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Mapping
 from hashlib import sha256
 
-from emperor.model.console_gate import host_of
+from emperor.model.console_policy import host_of
 
 _OWN_SITES = ("same-origin", "none")
 

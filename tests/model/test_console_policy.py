@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from emperor.model.console_gate import BrowserGate, BrowserRequest, Handling, NginxGate, Refused
+from emperor.model.console_policy import (
+    BrowserPolicy,
+    BrowserRequest,
+    Handling,
+    NginxPolicy,
+    Refused,
+)
 
 HOST = "127.0.0.1:8000"
 READ = BrowserRequest("GET", "/console/", HOST, cookie="session")
@@ -14,28 +20,28 @@ LINK = BrowserRequest("GET", "/", HOST, token="token")
 
 
 @pytest.fixture
-def gate() -> BrowserGate:
-    return BrowserGate("token", "session")
+def policy() -> BrowserPolicy:
+    return BrowserPolicy("token", "session")
 
 
 def status(judged: Handling | Refused) -> Handling | int:
     return judged.status if isinstance(judged, Refused) else judged
 
 
-def test_a_link_lets_one_browser_in_once(gate: BrowserGate) -> None:
-    assert status(gate.judge(replace(LINK, token="guess"))) == 403
-    assert gate.judge(LINK) is Handling.ENTER
-    again = gate.judge(LINK)
+def test_a_link_lets_one_browser_in_once(policy: BrowserPolicy) -> None:
+    assert status(policy.judge(replace(LINK, token="guess"))) == 403
+    assert policy.judge(LINK) is Handling.ENTER
+    again = policy.judge(LINK)
     assert isinstance(again, Refused)
     assert "was used before" in again.why
-    assert gate.judge(replace(LINK, cookie="session")) is Handling.HOME, (
+    assert policy.judge(replace(LINK, cookie="session")) is Handling.HOME, (
         "it has loaded the page again"
     )
 
 
-def test_a_program_that_only_looks_at_a_link_uses_it_not_up(gate: BrowserGate) -> None:
-    assert status(gate.judge(replace(LINK, method="HEAD"))) == 403
-    assert gate.judge(LINK) is Handling.ENTER
+def test_a_program_that_only_looks_at_a_link_uses_it_not_up(policy: BrowserPolicy) -> None:
+    assert status(policy.judge(replace(LINK, method="HEAD"))) == 403
+    assert policy.judge(LINK) is Handling.ENTER
 
 
 @pytest.mark.parametrize(
@@ -76,9 +82,9 @@ def test_a_program_that_only_looks_at_a_link_uses_it_not_up(gate: BrowserGate) -
     ],
 )
 def test_a_request_has_to_come_from_the_persons_own_browser(
-    gate: BrowserGate, visit: BrowserRequest, outcome: Handling | int
+    policy: BrowserPolicy, visit: BrowserRequest, outcome: Handling | int
 ) -> None:
-    assert status(gate.judge(visit)) == outcome
+    assert status(policy.judge(visit)) == outcome
 
 
 @pytest.mark.parametrize(
@@ -99,4 +105,4 @@ def test_a_request_has_to_come_from_the_persons_own_browser(
     ],
 )  # fmt: skip
 def test_nginx_has_to_tell_who_visits(visit: BrowserRequest, outcome: Handling | int) -> None:
-    assert status(NginxGate().judge(visit)) == outcome
+    assert status(NginxPolicy().judge(visit)) == outcome

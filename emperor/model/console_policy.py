@@ -49,7 +49,7 @@ class Refused:
     why: str
 
 
-class BrowserGate:
+class BrowserPolicy:
     """Judges the requests of one person's browser on the loopback interface. The `token` of the
     printed link is good for one cookie, with the value `session`. Connections of other users do not
     get here."""
@@ -86,7 +86,7 @@ class BrowserGate:
         return Handling.ENTER
 
 
-class NginxGate:
+class NginxPolicy:
     """Judges the requests of an nginx that has asked who visits, and passes the name on. The file
     mode of the socket decides who can connect."""
 
