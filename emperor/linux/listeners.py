@@ -169,6 +169,8 @@ class UnixListener:
         listen(2) again gives a listening socket another backlog and keeps its queue (measured).
         Raises CannotListen, and then nothing was changed.
         """
+        if self._is_closed():
+            raise CannotListen(f"cannot listen on {self._path}: it could not be bound again")
         try:
             for alias in set(spec.aliases) - set(self._aliases):
                 self._common.wildcard_links.drop(alias)
@@ -177,8 +179,6 @@ class UnixListener:
         except OSError as error:
             raise _cannot_listen(self._path, error) from error
         self._unlink_aliases(alias for alias in former if alias not in spec.aliases)
-        if self._is_closed():
-            raise CannotListen(f"cannot listen on {self._path}: it could not be bound again")
         with self._as_socket() as bound:
             bound.listen(spec.backlog)
         if self._activation is not spec.activation:

@@ -266,6 +266,14 @@ async def test_a_spec_that_cannot_be_followed_changes_nothing(house: House) -> N
     assert not may_pass(NGINX, house.path())
 
 
+async def test_a_listener_that_is_closed_follows_no_spec(house: House) -> None:
+    listener = house.listen(aliases=("old.example",))
+    listener.close()
+    with pytest.raises(CannotListen, match="it could not be bound again"):
+        listener.apply(house.spec(aliases=("new.example",)))
+    assert os.listdir(house.sockets) == []
+
+
 async def test_another_socket_in_its_place_is_noticed_and_kept(house: House) -> None:
     listener = house.listen()
     assert listener.is_in_place()
