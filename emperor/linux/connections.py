@@ -5,9 +5,17 @@ each at every turn of its loop. So the listeners have an epoll(7) of their own, 
 watches as one descriptor.
 """
 
+import logging
 import select
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
+
+from emperor.model.admission import Bursts
+
+log = logging.getLogger("emperord.connections")
+
+# No event tells when a descriptor becomes free.
+PAUSE_SECONDS = 0.05
 
 
 class Connections:
@@ -21,6 +29,9 @@ class Connections:
         self._watched: dict[Callable[..., object], dict[int, object]] = {}
         # Those that a call of this turn is about, unless a call before it has ended that.
         self._pending: set[int] = set()
+        # Those that are watched, and not by the epoll for a moment.
+        self._paused: set[int] = set()
+        self._bursts = Bursts()
         loop.add_reader(self._epoll.fileno(), self._read)
 
     def watch(self, fd: int, function: Callable[..., object], argument: object) -> None:
@@ -35,7 +46,28 @@ class Connections:
         if self._forget(fd):
             # The next listener may have that number.
             self._pending.discard(fd)
-            self._epoll.unregister(fd)
+            if fd in self._paused:
+                self._paused.discard(fd)
+            else:
+                self._epoll.unregister(fd)
+
+    def pause(self, fd: int, why: str) -> None:
+        """Call nobody for a moment about a descriptor that is watched: its connections cannot be
+        accepted for that reason, and would be reported in each turn of the loop."""
+        if fd in self._paused:
+            return
+        self._paused.add(fd)
+        self._epoll.unregister(fd)
+        self._loop.call_later(PAUSE_SECONDS, self._resume, fd)
+        if self._bursts.begins(why, self._loop.time()):
+            log.warning(
+                "cannot refuse connections of apps: %s; the queues of their sockets hold them", why
+            )
+
+    def _resume(self, fd: int) -> None:
+        if fd in self._paused:
+            self._paused.discard(fd)
+            self._epoll.register(fd, select.EPOLLIN)
 
     def _forget(self, fd: int) -> bool:
         for arguments in self._watched.values():

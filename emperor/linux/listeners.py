@@ -22,7 +22,7 @@ from emperor.linux.connections import Connections
 from emperor.linux.leftovers import CLOSED_MODE, bind, link, make_folder, remove_if_empty
 from emperor.linux.socket_owner import owners
 from emperor.linux.stamps import same
-from emperor.linux.unwanted_fds import SentDescriptors, close_unread, take
+from emperor.linux.unwanted_fds import send_away
 from emperor.linux.wildcard_links import WildcardLinks
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotListen
@@ -36,9 +36,6 @@ log = logging.getLogger("emperord.listeners")
 
 # This many refusals take some 2 ms. The loop calls again for the rest after all other events.
 REFUSALS_AT_ONCE = 256
-# More than a socket holds, unless an administrator has raised net.core.wmem_default.
-_MOST_PIECES = 16
-_PIECE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,15 +246,19 @@ class UnixListener:
 
     def refuse(self, answer: bytes) -> int:
         """Accept pending connections, 256 at most, answer them with these bytes, close them, and
-        return their number. Only for a listener that no app has had: a process with a duplicate can
-        clear O_NONBLOCK, and then accept(2) waits."""
+        return their number. Without a descriptor the others are refused later. Only for a listener
+        that is watched and that no app has had: a process with a duplicate can clear O_NONBLOCK,
+        and then accept(2) waits."""
         with self._as_socket() as bound:
             for refused in range(REFUSALS_AT_ONCE):
                 try:
                     connection, _ = bound.accept()
                 except BlockingIOError:
                     return refused
-                _send_away(connection, answer)
+                except OSError as error:
+                    self._common.connections.pause(self._fd, str(error.strerror))
+                    return refused
+                send_away(connection, answer)
         return REFUSALS_AT_ONCE
 
     def shut(self, answer: bytes) -> None:
@@ -271,7 +272,7 @@ class UnixListener:
             bound.shutdown(socket.SHUT_RDWR)
             while True:
                 connection, _ = bound.accept()
-                _send_away(connection, answer)
+                send_away(connection, answer)
 
     def is_in_place(self) -> bool:
         """Whether the path still leads to this very socket, and no app has shut it down."""
@@ -358,17 +359,6 @@ class UnixListener:
             with suppress(OSError):  # gone, or no link any more
                 if os.readlink(path) == self._domain:
                     os.unlink(path)
-
-
-def _send_away(connection: socket.socket, answer: bytes) -> None:
-    with suppress(OSError, SentDescriptors):
-        connection.setblocking(False)
-        connection.send(answer)
-        # Closing a socket with unread data resets the connection, and the answer may be lost.
-        for _ in range(_MOST_PIECES):
-            if not take(connection, _PIECE_BYTES):
-                break
-    close_unread(connection)
 
 
 def _make_sockets(path: str) -> None:

@@ -11,6 +11,8 @@ from contextlib import suppress
 from threading import Thread
 
 _PIECE_BYTES = 1 << 16
+# More than a socket holds, unless an administrator has raised net.core.wmem_default.
+_MOST_PIECES = 16
 
 
 class SentDescriptors(Exception):
@@ -30,6 +32,18 @@ def peek(end: socket.socket, most: int) -> bytes:
     if flags & socket.MSG_CTRUNC:
         raise SentDescriptors
     return data
+
+
+def send_away(connection: socket.socket, answer: bytes) -> None:
+    """Send these bytes as far as the socket takes them, and close it."""
+    with suppress(OSError, SentDescriptors):
+        connection.setblocking(False)
+        connection.send(answer)
+        # Closing a socket with unread data resets the connection, and the answer may be lost.
+        for _ in range(_MOST_PIECES):
+            if not take(connection, _PIECE_BYTES):
+                break
+    close_unread(connection)
 
 
 def close_unread(end: socket.socket) -> None:

@@ -88,3 +88,31 @@ async def test_another_function_takes_the_place_of_the_first(pairs: list[Pair]) 
     for _ in range(3):
         await asyncio.sleep(0)
     assert called == seen
+
+
+async def test_a_pause_ends_by_itself(pairs: list[Pair]) -> None:
+    connections, called = Connections(asyncio.get_running_loop()), list[str]()
+    here, there = pairs[0]
+    connections.watch(here.fileno(), called.append, "a call")
+    connections.pause(here.fileno(), "a reason")
+    there.send(b"x")
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not called
+    await eventually_async(lambda: called)
+    connections.unwatch(here.fileno())
+
+
+async def test_a_pause_ends_with_the_watch(pairs: list[Pair]) -> None:
+    connections, called = Connections(asyncio.get_running_loop()), list[str]()
+    here, there = pairs[0]
+    there.send(b"x")
+    for _ in range(2):
+        connections.watch(here.fileno(), called.append, "a call")
+        connections.pause(here.fileno(), "a reason")
+        connections.unwatch(here.fileno())
+    connections.watch(here.fileno(), called.append, "a call")
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert called, "another watch is another descriptor"
+    connections.unwatch(here.fileno())

@@ -12,6 +12,7 @@ from emperor.linux.listeners import REFUSALS_AT_ONCE
 from emperor.model.ports import CannotListen
 from emperor.model.section import SettingsError
 from emperor.model.spec import Activation
+from tests.descriptors import descriptors_left
 from tests.eventually import eventually_async
 from tests.linux.listening import (
     NGINX,
@@ -109,6 +110,25 @@ async def test_refused_callers_see_the_end_at_once(house: House) -> None:
     assert [client.recv(1) for client in clients] == [b""] * len(clients)
     for client in clients:
         client.close()
+
+
+async def test_callers_wait_until_there_is_a_descriptor(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener, refused = house.listen(), list[int]()
+    listener.watch(lambda answer: refused.append(listener.refuse(answer)), b"later")
+    with connect(house.path()) as client, connect(house.path()) as other:
+        with descriptors_left():
+            await eventually_async(lambda: refused)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert refused == [0], "the loop does not spin"
+        assert await eventually_async(lambda: refused[1:]) == [2]
+        assert [each.recv(100) for each in (client, other)] == [b"later"] * 2
+    assert caplog.messages == [
+        "cannot refuse connections of apps: Too many open files; the queues of their sockets hold"
+        " them"
+    ]
 
 
 async def test_callers_in_a_queue_that_is_shut_are_told_why(
