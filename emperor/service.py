@@ -67,7 +67,7 @@ from emperor.web.history import HistoryAccess
 from emperor.web.hosts import Hosts
 from emperor.web.limit_hits import hits_of_app, limit_hits
 from emperor.web.pace import Pacer
-from emperor.web.report import Reporter
+from emperor.web.report import Reporter, ReporterSources
 from emperor.web.server import serve
 from emperor.web.stand_in import NAME as STAND_IN
 from emperor.web.stand_in import Post, Question, Reply, relieve
@@ -117,17 +117,15 @@ class Service:
         self._registry = registry_for(settings, self._governor, inis, self._fleet.link, tasks)
         provide = self._registry.provide
         self._activation = Activation(settings, self._governor, pacer, hosts, provide)
-        admission = self._activation.admission
-        self._reporter = Reporter(settings, self._governor, hosts, measured_queue, admission)
         vassals, refused = self._governor.vassals, self._folder.refused
         self._status_line = StatusLine(vassals, refused, loop, self._notifier.status)
         self._drain = Drain(settings.run_dir, boot_id(), self._drained)
         self._fleet.add_member(self._drain, self._governor.vassals)
+        self._reporter = Reporter(settings, self._governor, hosts, self._reporter_sources())
         self.health = Health(self._drain)
         self._succession = Succession(
             handover, self._governor, self.history, self.notices, self._gate
         )
-        self._wire_reporter()
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event, upgrade: asyncio.Event) -> None:
         """Start, serve until `stop`, then stop all processes; `hurry` kills those that are
@@ -167,23 +165,25 @@ class Service:
         self.notices.drained(is_over)
         self._fleet.drained()
 
-    def _wire_reporter(self) -> None:
-        """Let the reporter see what it tells of beside vassals."""
-        turned_away = self._activation.admission.hits
-        self._reporter.limit_hits = partial(
-            limit_hits, self._groups, self._accounts, turned_away=turned_away
+    def _reporter_sources(self) -> ReporterSources:
+        admission = self._activation.admission
+        reached = partial(limit_hits, self._groups, self._accounts, turned_away=admission.hits)
+        return ReporterSources(
+            measure=measured_queue,
+            admission=admission,
+            limit_hits=reached,
+            yielding=self._fair_cpu.yielding,
+            hits_of=partial(hits_of_app, self._groups),
+            bases=self._bases,
+            registry=self._registry,
+            membership=self._fleet.membership,
         )
-        self._reporter.hits_of = partial(hits_of_app, self._groups)
-        self._reporter.bases = self._bases
-        self._reporter.yielding = self._fair_cpu.yielding
-        self._reporter.registry = self._registry
-        self._reporter.membership = self._fleet.membership
 
     def _wire_notices(self) -> None:
         """Let the notices see what they tell of."""
         vassals, refused = self._governor.vassals, self._folder.refused
         self.notices.ini_status = partial(ini_status_of, vassals, refused)
-        reached = partial(self._reporter.limit_hits, Caller(0, is_administrator=True))
+        reached = partial(self._reporter.sources.limit_hits, Caller(0, is_administrator=True))
         self._limits_and_disks = limits_and_disks_of(
             self._settings, self.notices, self._groups, reached
         )

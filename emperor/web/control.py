@@ -307,8 +307,8 @@ class Control:
         if leaving and caller.sees(leaving.spec.owner):
             why = leaving.last_stop.why if leaving.last_stop else "it is about to be gone"
             return ApiError(ProblemCode.NO_SUCH_VASSAL, f"{host} is no vassal any more: {why}")
-        registry = self.reporter.registry if caller.is_administrator else None
-        if not_followed := registry and registry.not_followed(host):
+        not_followed = self.reporter.sources.registry.not_followed(host)
+        if not_followed and caller.is_administrator:
             return ApiError(ProblemCode.NO_SUCH_VASSAL, f"{no_vassal(host)}: {not_followed}")
         is_unread = found is Absence.UNREAD and caller.is_administrator
         why = "; its ini is still being read" if is_unread else ""

@@ -61,6 +61,23 @@ class Measured:
 _NOTHING = Measured(None, None, None)
 
 
+@dataclass(frozen=True, slots=True)
+class ReporterSources:
+    """Where a reporter asks for what is in no record of a vassal. `measure` tells the length of a
+    listener's queue. `limit_hits` tells what those tenants have reached that exist for a caller,
+    `yielding` which of them yield the CPU now, and `hits_of` what the processes of an app have
+    reached. `membership` is None for a machine without a place in a fleet."""
+
+    measure: Callable[[Listener], Awaitable[QueueLength]]
+    admission: Admission
+    limit_hits: Callable[[Caller], tuple[LimitHits, ...]]
+    yielding: Callable[[Caller], tuple[str, ...]]
+    hits_of: Callable[[Spec], tuple[AppHits, ...]]
+    bases: Bases
+    registry: Registry
+    membership: Callable[[], MembershipStatus] | None
+
+
 class Reporter:
     """Reads the records, and measures what is asked for at the moment it is asked for."""
 
@@ -69,26 +86,16 @@ class Reporter:
         settings: Settings,
         governor: Governor,
         hosts: Hosts,
-        measure: Callable[[Listener], Awaitable[QueueLength]],
-        admission: Admission,
+        sources: ReporterSources,
     ) -> None:
         self.settings = settings
         self._governor = governor
         self.hosts = hosts
-        self._measure = measure
-        self._admission = admission
+        self.sources = sources
         self._started = governor.now()
         self._instance_id = uuid.uuid4().hex
         # Of those who want to know when the app of a domain has printed.
         self.printed = Subscribers()
-        # What those tenants have reached until now that exist for a caller.
-        self.limit_hits: Callable[[Caller], tuple[LimitHits, ...]] = lambda _: ()
-        # Which of them yield the CPU now.
-        self.yielding: Callable[[Caller], tuple[str, ...]] = lambda _: ()
-        self.hits_of: Callable[[Spec], tuple[AppHits, ...]] = lambda _: ()
-        self.bases: Bases | None = None
-        self.registry: Registry | None = None
-        self.membership: Callable[[], MembershipStatus] | None = None
 
     def emperor(self, draining_since: datetime | None) -> EmperorStatus:
         """The daemon itself."""
@@ -99,17 +106,17 @@ class Reporter:
             started_at=self._wall(self._started),
             activation=self.settings.activation,
             draining_since=draining_since,
-            held=self._admission.total,
-            turned_away=self._admission.turned_away,
-            registry=self.registry.status() if self.registry else None,
-            membership=self.membership() if self.membership else None,
+            held=self.sources.admission.total,
+            turned_away=self.sources.admission.turned_away,
+            registry=self.sources.registry.status(),
+            membership=self.sources.membership() if self.sources.membership else None,
         )
 
     def emperor_for(
         self, caller: Caller, rows: Iterable[VassalStatus], draining_since: datetime | None
     ) -> EmperorStatus:
         """The status of the daemon for that caller, whose vassals have these rows."""
-        emperor = replace(self.emperor(draining_since), yielding=self.yielding(caller))
+        emperor = replace(self.emperor(draining_since), yielding=self.sources.yielding(caller))
         if caller.is_administrator:
             return emperor
         held = sum(row.held for row in rows)
@@ -128,10 +135,8 @@ class Reporter:
 
     def bases_report(self) -> BasesReport:
         """The preloaded interpreters."""
-        if self.bases is None:
-            return BasesReport((), "this daemon makes none")
-        states = tuple(self._base(state) for state in self.bases.states())
-        return BasesReport(states, self.bases.why_none or None)
+        bases = self.sources.bases
+        return BasesReport(tuple(map(self._base, bases.states())), bases.why_none or None)
 
     def _base(self, state: BaseState) -> Base:
         left_out = (LeftOut(*item) for item in sorted(state.left_out.items()))
@@ -156,7 +161,7 @@ class Reporter:
             emperor=self.emperor_for(caller, rows, draining_since),
             vassals=tuple(rows),
             refused=self.refused(caller),
-            limit_hits=self.limit_hits(caller),
+            limit_hits=self.sources.limit_hits(caller),
         )
 
     async def rows(self, vassals: Collection[Vassal], caller: Caller) -> list[VassalStatus]:
@@ -237,8 +242,8 @@ class Reporter:
             places_taken=share.taken if share else None,
             places=share.most if share else None,
             started=(vassal.lead.process.ref.way or None) if vassal.lead else None,
-            not_followed=self.registry.not_followed(spec.domain) if self.registry else None,
-            limit_hits=self.hits_of(spec),
+            not_followed=self.sources.registry.not_followed(spec.domain),
+            limit_hits=self.sources.hits_of(spec),
             slow_imports=vassal.slow_imports,
         )
 
@@ -265,7 +270,7 @@ class Reporter:
             vassal.spec.domain: Measured(
                 usage=_sum([used[c.process.pid] for c in vassal.children if c.process.pid in used]),
                 peak=max((peaks.get(c.process.pid, 0) for c in vassal.children), default=0) or None,
-                queued=(await self._measure(vassal.listener)).pending,
+                queued=(await self.sources.measure(vassal.listener)).pending,
             )
             for vassal in alive
             # It may have gone, and closed its listener, while another was measured.
@@ -300,14 +305,14 @@ class Reporter:
             last_error=last_error(vassal),
             rss_bytes=measured.usage.rss_bytes if measured.usage else None,
             cpu_seconds=measured.usage.cpu_seconds if measured.usage else None,
-            held=self._admission.held(spec.domain),
+            held=self.sources.admission.held(spec.domain),
             queued=measured.queued,
             boot_position=position,
             maintenance_since=self._governor.maintenance.since(spec.domain),
             uid=spec.owner,
             memory_peak_bytes=measured.peak,
             runs_elsewhere=self._governor.permits.why_not(spec.domain),
-            registry_serial=self.registry.serial_of(vassal) if self.registry else None,
+            registry_serial=self.sources.registry.serial_of(vassal),
         )
 
     def _wake(self, vassal: Vassal) -> Wake | None:

@@ -11,19 +11,25 @@ from pathlib import Path
 
 from aiohttp import web
 
+from emperor.bases.bases import Bases
+from emperor.handover.gate import Gate
 from emperor.handover.upgrade import CannotUpgrade
 from emperor.linux.limits import descriptors
+from emperor.linux.processes import Spawner
 from emperor.model.admission import Admission
 from emperor.model.authority import Caller
 from emperor.model.lifecycle import Event
 from emperor.model.ports import Listener, Ports, QueueLength
 from emperor.model.posture import Role
 from emperor.model.refusal import Refusal, RefusalReason
+from emperor.model.settings import Settings
 from emperor.model.share import Share
 from emperor.model.spec import Spec
 from emperor.model.status import EmperorStatus, ReportedState, TransitionEvent
 from emperor.notices.kept import KeptNotices
 from emperor.notices.notices import Notices
+from emperor.pull.registry import NoRegistry
+from emperor.sources.provision import Provisioner
 from emperor.supervisor.events import EventLog
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
@@ -34,7 +40,7 @@ from emperor.web.endpoints import application
 from emperor.web.health import Health
 from emperor.web.history import HistoryAccess
 from emperor.web.hosts import Hosts
-from emperor.web.report import Reporter
+from emperor.web.report import Reporter, ReporterSources
 from tests.eventually import PATIENCE_SECONDS
 from tests.supervisor.action_log import ActionLog
 from tests.supervisor.fake_clock import FakeClock
@@ -112,8 +118,7 @@ class FakeEmperor:
             chosen,
             self.governor,
             Hosts(self.governor.vassals, self),
-            _nothing_queued,
-            self.admission,
+            self._sources(chosen),
         )
         drain = Drain(run_dir, "boot")
         self.health = Health(drain)
@@ -123,6 +128,19 @@ class FakeEmperor:
         self.application = application(self.control, _Callers(self), Counters())
         self.application.on_response_prepare.append(self._end_with_events)
         self.ends_with_events = False
+
+    def _sources(self, chosen: Settings) -> ReporterSources:
+        provisioner = Provisioner(chosen, self.governor, Gate(), asyncio.TaskGroup())
+        return ReporterSources(
+            measure=_nothing_queued,
+            admission=self.admission,
+            limit_hits=lambda _: (),
+            yielding=lambda _: (),
+            hits_of=lambda _: (),
+            bases=Bases("the fake makes none", {}, Spawner(self.loop)),
+            registry=NoRegistry(provisioner),
+            membership=None,
+        )
 
     def serve(self, *domains: str, **options: object) -> Vassal:
         """Admit vassals, each with these fields of Spec; returns the last."""

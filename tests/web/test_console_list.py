@@ -5,6 +5,7 @@ import gc
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
@@ -129,9 +130,12 @@ def test_limits_lead_to_the_apps_that_reached_them(emperor: FakeEmperor) -> None
         LimitHits("alice", "memory-max", 3, ("alice.example",)),
         LimitHits("alice", "max-held", 1),
     )
-    emperor.reporter.limit_hits = lambda _: hits
     own = AppHits("memory-max", 2, datetime.now(UTC))
-    emperor.reporter.hits_of = lambda spec: (own,) if spec.domain == "alice.example" else ()
+    emperor.reporter.sources = replace(
+        emperor.reporter.sources,
+        limit_hits=lambda _: hits,
+        hits_of=lambda spec: (own,) if spec.domain == "alice.example" else (),
+    )
     overview = get(emperor, "")
     assert "alice memory-max 3 alice.example alice max-held 1 " in overview.part("limits")
     assert 'href="./vassals/alice.example"' in overview.text

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,9 @@ def test_no_list_has_a_word_of_others(emperor: FakeEmperor, path: str) -> None:
 @pytest.mark.parametrize("path", ["/v1/status", "/metrics"])
 def test_limits_that_others_reach_are_not_told(emperor: FakeEmperor, path: str) -> None:
     hits = {MALLORY: LimitHits("mallory", "nproc", 1), ALICE: LimitHits("alice", "nproc", 7)}
-    emperor.reporter.limit_hits = lambda caller: tuple(
-        hits[uid] for uid in hits if caller.sees(uid)
+    emperor.reporter.sources = replace(
+        emperor.reporter.sources,
+        limit_hits=lambda caller: tuple(hits[uid] for uid in hits if caller.sees(uid)),
     )
     _, body = _call(emperor, "GET", path)
     assert "nproc" in body

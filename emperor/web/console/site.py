@@ -104,7 +104,7 @@ class Site:
             rows=rows,
             refused=reporter.some_refused(refused[: overview.MOST_PROBLEM_ROWS]),
             more_refused=max(0, len(refused) - overview.MOST_PROBLEM_ROWS),
-            limit_hits=reporter.limit_hits(caller),
+            limit_hits=reporter.sources.limit_hits(caller),
             causes=causes,
             pulse=pulse,
         )
