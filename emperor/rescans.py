@@ -5,6 +5,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 from emperor.linux.watch import Changes, FolderWatch
 from emperor.model.settings import Settings
@@ -17,25 +18,20 @@ from emperor.uwsgi.defaults import DefaultsFile
 log = logging.getLogger("emperord.rescans")
 
 
+@dataclass(eq=False)
 class Rescans:
     """The rescans of one daemon. `changed` is called when inis have changed, and `looked` after
     each rescan that nobody has ordered."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        governor: Governor,
-        folder: VassalFolder,
-        defaults: DefaultsFile,
-        tasks: asyncio.TaskGroup,
-    ) -> None:
-        self._settings = settings
-        self._governor = governor
-        self._folder = folder
-        self._defaults = defaults
-        self._tasks = tasks
-        self.changed: Callable[[], None] = lambda: None
-        self.looked: Callable[[], None] = lambda: None
+    settings: Settings
+    governor: Governor
+    folder: VassalFolder
+    defaults: DefaultsFile
+    tasks: asyncio.TaskGroup
+    changed: Callable[[], None]
+    looked: Callable[[], None]
+
+    def __post_init__(self) -> None:
         self._is_due = self._is_running = False
 
     @contextmanager
@@ -43,33 +39,33 @@ class Rescans:
         """Notice changes until the block is left."""
         loop = asyncio.get_running_loop()
         with ExitStack() as stack:
-            stack.callback(FolderWatch(self._settings.vassals_dir, loop, self._note).close)
-            if path := self._settings.vassal_defaults:
+            stack.callback(FolderWatch(self.settings.vassals_dir, loop, self._note).close)
+            if path := self.settings.vassal_defaults:
                 stack.callback(CompanionWatch(path, loop, self._reread_defaults).close)
             yield
 
     async def rescan(self) -> None:
         """Read the folder of inis again, and bind sockets again whose path was removed."""
-        await self._folder.rescan()
+        await self.folder.rescan()
         await self.restore_listeners()
 
     async def restore_listeners(self) -> None:
         """Bind sockets again whose path was removed."""
-        async for part in slices(self._governor.vassals):
-            self._governor.restore_listeners(part)
+        async for part in slices(self.governor.vassals):
+            self.governor.restore_listeners(part)
 
     def _reread_defaults(self) -> None:
-        if self._defaults.reload():
-            log.info("%s has changed: all inis are read again", self._settings.vassal_defaults)
-            self._folder.outdate()
+        if self.defaults.reload():
+            log.info("%s has changed: all inis are read again", self.settings.vassal_defaults)
+            self.folder.outdate()
             self._note(Changes(everything=True))
 
     def _note(self, changes: Changes) -> None:
-        self._folder.changed(changes.names)
+        self.folder.changed(changes.names)
         self._is_due |= changes.everything
         if self._is_due and not self._is_running:
             self._is_running = True
-            self._tasks.create_task(self._rescan_while_due())
+            self.tasks.create_task(self._rescan_while_due())
         self.changed()
 
     async def _rescan_while_due(self) -> None:

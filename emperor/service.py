@@ -34,7 +34,8 @@ from emperor.model.duration import format_duration
 from emperor.model.settings import Settings
 from emperor.model.share import Share
 from emperor.model.snapshot import decoder
-from emperor.notices.wiring import ini_status_of, limits_and_disks_of, notices_of
+from emperor.notices.notices import IniStatus
+from emperor.notices.wiring import channels_of, ini_status_of, limits_and_disks_of, notices_of
 from emperor.real_ports import notes_of, real_ports, registry_for
 from emperor.rescans import Rescans
 from emperor.sources.folder import VassalFolder
@@ -101,14 +102,14 @@ class Service:
         of_uwsgi, self._bases = uwsgi_runtime(uwsgi, settings, reader, bounds, self._defaults)
         self._runtimes = (of_uwsgi,)
         self.history = HistoryAccess(settings, named_state_dir(os.environ), loop)
-        self.notices = notices_of(settings, bounds, self._gate, tasks, self._counters.notice)
+        channels = channels_of(settings, bounds, self._gate, tasks, self._counters.notice)
+        self.notices = notices_of(settings, channels, self._ini_status)
         takers = (self.history.keep, self._counters.take, self.notices.take)
         self._fleet = Fleet(settings, tasks)
         bag, permits = self._inherited.bag, self._fleet.permits
         ports = real_ports(settings, self._runtimes, bag, takers, permits)
         self._governor = Governor(settings, ports, self._events)
         self._folder = VassalFolder(settings, self._governor, reader, tasks, notes_of(settings))
-        self._rescans = Rescans(settings, self._governor, self._folder, self._defaults, tasks)
         compile_app = ByteCompiler(settings, reader, bounds, self._gate).compile
         self._background_work = BackgroundWork(self._governor.vassals, compile_app, loop, tasks)
         hosts = Hosts(self._governor.vassals, self._folder)
@@ -122,6 +123,7 @@ class Service:
         self._drain = Drain(settings.run_dir, boot_id(), self._drained)
         self._fleet.add_member(self._drain, self._governor.vassals)
         self._reporter = Reporter(settings, self._governor, hosts, self._reporter_sources())
+        self._rescans = self._rescans_of(self._reporter)
         self.health = Health(self._drain)
         self._succession = Succession(
             handover, self._governor, self.history, self.notices, self._gate
@@ -132,7 +134,6 @@ class Service:
         left. `upgrade` asks for the version that is installed now. Raises CannotStart."""
         self._succession.stop = stop
         self._succession.objection = self._fleet.refusal
-        self._wire_notices()
         self._reaper.start(is_first=self._inherited.is_new)
         async with AsyncExitStack() as stack:
             try:
@@ -179,13 +180,20 @@ class Service:
             membership=self._fleet.membership,
         )
 
-    def _wire_notices(self) -> None:
-        """Let the notices see what they tell of."""
-        vassals, refused = self._governor.vassals, self._folder.refused
-        self.notices.ini_status = partial(ini_status_of, vassals, refused)
-        reached = partial(self._reporter.sources.limit_hits, Caller(0, is_administrator=True))
-        self._limits_and_disks = limits_and_disks_of(
-            self._settings, self.notices, self._groups, reached
+    def _ini_status(self, domain: str) -> IniStatus:
+        return ini_status_of(self._governor.vassals, self._folder.refused, domain)
+
+    def _rescans_of(self, reporter: Reporter) -> Rescans:
+        reached = partial(reporter.sources.limit_hits, Caller(0, is_administrator=True))
+        watched = limits_and_disks_of(self._settings, self.notices, self._groups, reached)
+        return Rescans(
+            self._settings,
+            self._governor,
+            self._folder,
+            self._defaults,
+            self._tasks,
+            changed=self._status_line.tell_soon,
+            looked=partial(watched.look, self._tasks),
         )
 
     async def _start(self, stack: AsyncExitStack) -> bool:
@@ -197,8 +205,6 @@ class Service:
         self._bases.take_over(self._inherited.bag, kept, self._groups)
         self._succession.keep = self._bases.keep
         opening = self._tasks.create_task(self.history.open())
-        self._rescans.changed = self._status_line.tell_soon
-        self._rescans.looked = partial(self._limits_and_disks.look, self._tasks)
         stack.enter_context(self._rescans.watching())
         readers = (self._governor.on_printed, self._reporter.printed.notify)
         logs = LogBound(settings.log_dir, settings.log_max_size, self._loop, *readers)

@@ -44,23 +44,24 @@ class IniStatus:
     is_booting: bool = False
 
 
-_UNKNOWN = IniStatus(None, None, exists=False)
-
-
 class Notices:
     """Collects incidents, and sends notices about them. `ini_status` tells what is known of a
     domain."""
 
     def __init__(
-        self, channels: Collection[Channel], kept: KeptNotices, loop: AbstractEventLoop
+        self,
+        channels: Collection[Channel],
+        kept: KeptNotices,
+        ini_status: Callable[[str], IniStatus],
+        loop: AbstractEventLoop,
     ) -> None:
         self._channels = {channel.name: channel for channel in channels}
         self._kept = kept
+        self._ini_status = ini_status
         self._loop = loop
         self._digest = Digest()
         self._timer: TimerHandle | None = None
         self._due = inf
-        self.ini_status: Callable[[str], IniStatus] = lambda _: _UNKNOWN
 
     @property
     def are_wanted(self) -> bool:
@@ -87,7 +88,7 @@ class Notices:
         """Note whether the newest version of an ini is in effect now."""
         if not self._channels:
             return
-        now = self.ini_status(domain)
+        now = self._ini_status(domain)
         if now.refused is not None:
             subject = NoticeSubject(domain, now.uid, now.refused)
             self.note(Incident(NoticeKind.DEPLOY_REFUSED, subject))
@@ -113,7 +114,7 @@ class Notices:
 
     def _failed(self, domain: str, uid: int | None, why: str) -> None:
         # A newer version that did not start hurts nobody while the one before serves.
-        if self.ini_status(domain).fell_back:
+        if self._ini_status(domain).fell_back:
             self.look(domain)
         else:
             self.note(Incident(NoticeKind.APP_FAILED, NoticeSubject(domain, uid, why)))

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import partial
 
@@ -25,14 +25,20 @@ from emperor.uwsgi.bounds import Bounds
 _BOOTING = frozenset({State.STARTING, State.RELOADING})
 
 
-def notices_of(
+def channels_of(
     settings: Settings, bounds: Bounds, gate: Gate, tasks: asyncio.TaskGroup, count: Count
-) -> Notices:
-    """The notices of a daemon; `count` counts what was sent, failed and dropped."""
+) -> list[Channel]:
+    """The channels of a daemon's notices; `count` counts what was sent, failed and dropped."""
     ports = ChannelPorts(gate, tasks, random.random, partial(datetime.now, UTC))
-    channels = [Channel(sender, ports, count) for sender in senders_of(settings, bounds)]
+    return [Channel(sender, ports, count) for sender in senders_of(settings, bounds)]
+
+
+def notices_of(
+    settings: Settings, channels: Collection[Channel], ini_status: Callable[[str], IniStatus]
+) -> Notices:
+    """The notices of a daemon. `ini_status` tells what is known of a domain."""
     kept = KeptNotices(state_dir(os.environ, settings.run_dir))
-    return Notices(channels, kept, asyncio.get_running_loop())
+    return Notices(channels, kept, ini_status, asyncio.get_running_loop())
 
 
 def limits_and_disks_of(

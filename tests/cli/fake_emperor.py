@@ -27,7 +27,8 @@ from emperor.model.share import Share
 from emperor.model.spec import Spec
 from emperor.model.status import EmperorStatus, ReportedState, TransitionEvent
 from emperor.notices.kept import KeptNotices
-from emperor.notices.notices import Notices
+from emperor.notices.notices import IniStatus, Notices
+from emperor.notices.wiring import ini_status_of
 from emperor.pull.registry import NoRegistry
 from emperor.sources.provision import Provisioner
 from emperor.supervisor.events import EventLog
@@ -89,7 +90,7 @@ class FakeEmperor:
         clock = FakeClock()
         self.history = HistoryAccess(chosen, run_dir, clock)
         self.loop = asyncio.new_event_loop()
-        self.notices = Notices((), KeptNotices(run_dir), self.loop)
+        self.notices = Notices((), KeptNotices(run_dir), self._ini_status, self.loop)
         ports = Ports(
             listeners=FakeListeners(actions),
             launchers={"fake": FakeLauncher(actions)},
@@ -128,6 +129,9 @@ class FakeEmperor:
         self.application = application(self.control, _Callers(self), Counters())
         self.application.on_response_prepare.append(self._end_with_events)
         self.ends_with_events = False
+
+    def _ini_status(self, domain: str) -> IniStatus:
+        return ini_status_of(self.governor.vassals, self.refused, domain)
 
     def _sources(self, chosen: Settings) -> ReporterSources:
         provisioner = Provisioner(chosen, self.governor, Gate(), asyncio.TaskGroup())

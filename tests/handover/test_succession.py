@@ -16,7 +16,7 @@ from emperor.handover.upgrade import CannotUpgrade, Handover
 from emperor.model.notice import Incident, Notice, NoticeKind, NoticeSubject
 from emperor.notices.channel import Channel, ChannelPorts
 from emperor.notices.kept import KeptNotices
-from emperor.notices.notices import Notices
+from emperor.notices.notices import IniStatus, Notices
 from emperor.notices.senders import Delivery, DeliveryStatus
 from emperor.succession import Succession
 from emperor.web.history import HistoryAccess
@@ -53,6 +53,10 @@ class _Sender:
         return Delivery(DeliveryStatus.FAILED, "HTTP 404")
 
 
+def _served(_domain: str) -> IniStatus:
+    return IniStatus(None, None, exists=True)
+
+
 class _Daemon:
     """What an upgrade needs of a daemon that has told of an app that fails."""
 
@@ -61,7 +65,7 @@ class _Daemon:
         loop = asyncio.get_running_loop()
         ports = ChannelPorts(self.gate, tasks, lambda: 0.5, lambda: datetime.now(UTC))
         channel = Channel(_Sender(), ports, lambda _name, _fate: None)
-        self.notices = Notices([channel], KeptNotices(folder), loop)
+        self.notices = Notices([channel], KeptNotices(folder), _served, loop)
         subject = NoticeSubject("a.example", None, "it fails")
         self.notices.note(Incident(NoticeKind.APP_FAILED, subject))
         self.succession = Succession(
