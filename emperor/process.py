@@ -88,8 +88,8 @@ async def _serve(settings: Settings, uwsgi: Path, handover: Handover) -> None:
     threads = ThreadPoolExecutor(initializer=signal.pthread_sigmask, initargs=block)
     loop.set_default_executor(threads)
     async with asyncio.TaskGroup() as tasks:
-        service = Service(settings, uwsgi, handover, tasks)
-        await service.run(stop, hurry, upgrade)
+        service = Service(settings, uwsgi, handover, tasks, stop)
+        await service.run(hurry, upgrade)
         # A task may still wait for uWSGI to read an ini; its result is not needed.
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()

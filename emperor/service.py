@@ -80,13 +80,19 @@ _AFTER_STOPPING_SECONDS = 15.0
 
 
 class Service:
-    """One daemon. `tasks` holds everything that runs beside the loop's callbacks."""
+    """One daemon, which serves until `stop` is set. `tasks` holds everything that runs beside the
+    loop's callbacks."""
 
     def __init__(
-        self, settings: Settings, uwsgi: Path, handover: Handover, tasks: asyncio.TaskGroup
+        self,
+        settings: Settings,
+        uwsgi: Path,
+        handover: Handover,
+        tasks: asyncio.TaskGroup,
+        stop: asyncio.Event,
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
-        self._settings, self._handover, self._tasks = settings, handover, tasks
+        self._settings, self._handover, self._tasks, self._stop = settings, handover, tasks, stop
         self._notifier, self._inherited = handover.notifier, handover.inherited
         self._events, self._counters = EventLog(), Counters()
         self._accounts = SystemAccounts()
@@ -123,17 +129,13 @@ class Service:
         self._drain = Drain(settings.run_dir, boot_id(), self._drained)
         self._fleet.add_member(self._drain, self._governor.vassals)
         self._reporter = Reporter(settings, self._governor, hosts, self._reporter_sources())
-        self._rescans = self._rescans_of(self._reporter)
+        self._rescans = self._new_rescans()
         self.health = Health(self._drain)
-        self._succession = Succession(
-            handover, self._governor, self.history, self.notices, self._gate
-        )
+        self._succession = self._new_succession()
 
-    async def run(self, stop: asyncio.Event, hurry: asyncio.Event, upgrade: asyncio.Event) -> None:
-        """Start, serve until `stop`, then stop all processes; `hurry` kills those that are
-        left. `upgrade` asks for the version that is installed now. Raises CannotStart."""
-        self._succession.stop = stop
-        self._succession.objection = self._fleet.refusal
+    async def run(self, hurry: asyncio.Event, upgrade: asyncio.Event) -> None:
+        """Start, serve until it is time to stop, then stop all processes; `hurry` kills those that
+        are left. `upgrade` asks for the version that is installed now. Raises CannotStart."""
         self._reaper.start(is_first=self._inherited.is_new)
         async with AsyncExitStack() as stack:
             try:
@@ -155,7 +157,7 @@ class Service:
                 self._tasks.create_task(self._succession.upgrade_when(upgrade)),
                 self._tasks.create_task(self._feed_watchdog()),
             ]
-            await stop.wait()
+            await self._stop.wait()
             self._notifier.stopping()
             for task in background:
                 task.cancel()
@@ -183,8 +185,8 @@ class Service:
     def _ini_status(self, domain: str) -> IniStatus:
         return ini_status_of(self._governor.vassals, self._folder.refused, domain)
 
-    def _rescans_of(self, reporter: Reporter) -> Rescans:
-        reached = partial(reporter.sources.limit_hits, Caller(0, is_administrator=True))
+    def _new_rescans(self) -> Rescans:
+        reached = partial(self._reporter.sources.limit_hits, Caller(0, is_administrator=True))
         watched = limits_and_disks_of(self._settings, self.notices, self._groups, reached)
         return Rescans(
             self._settings,
@@ -196,6 +198,18 @@ class Service:
             looked=partial(watched.look, self._tasks),
         )
 
+    def _new_succession(self) -> Succession:
+        return Succession(
+            self._handover,
+            self._governor,
+            self.history,
+            self.notices,
+            self._gate,
+            stop=self._stop,
+            objection=self._fleet.refusal,
+            keep=self._bases.keep,
+        )
+
     async def _start(self, stack: AsyncExitStack) -> bool:
         """Go on with the vassals of an earlier daemon, make the others, and listen. Returns whether
         an earlier daemon left vassals."""
@@ -203,7 +217,6 @@ class Service:
         self._fleet.start(GovernorPermission(self._governor))
         kept = self._inherited.pop_entries(KEPT_BASES)
         self._bases.take_over(self._inherited.bag, kept, self._groups)
-        self._succession.keep = self._bases.keep
         opening = self._tasks.create_task(self.history.open())
         stack.enter_context(self._rescans.watching())
         readers = (self._governor.on_printed, self._reporter.printed.notify)
@@ -283,7 +296,7 @@ class Service:
             listener = stack.enter_context(endpoint(settings.run_dir / name, access, passed))
             self._inherited.pass_on(name, listener.fileno(), passed is None or passed.is_ours)
             server = await stack.enter_async_context(serve(app, listener, most, guard))
-            self._succession.posts.append(Post(name, listener, reply, server.leave))
+            self._succession.add_post(Post(name, listener, reply, server.leave))
             for accepted_on, connection in passed_on:
                 if accepted_on == name:
                     server.take(connection)

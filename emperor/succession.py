@@ -5,6 +5,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import NoReturn
 
 from emperor.handover.gate import Gate
@@ -20,30 +21,28 @@ log = logging.getLogger("emperord.succession")
 _BEFORE_EXEC_SECONDS = 2.0
 
 
+@dataclass(eq=False)
 class Succession:
     """Replaces this daemon by the installed version. `stop` is set when the daemon is to stop for
-    good, and `posts` are the sockets that the stand-in answers on. `objection` says why no other
-    version can go on with what this one has, empty if one can. `keep` is called when nothing but
-    the exec is left to do."""
+    good. `objection` says why no other version can go on with what this one has, empty if one can.
+    `keep` is called when nothing but the exec is left to do."""
 
-    def __init__(
-        self,
-        handover: Handover,
-        governor: Governor,
-        history: HistoryAccess,
-        notices: Notices,
-        gate: Gate,
-    ) -> None:
-        self._handover = handover
-        self._governor = governor
-        self._history = history
-        self._notices = notices
-        self._gate = gate
+    handover: Handover
+    governor: Governor
+    history: HistoryAccess
+    notices: Notices
+    gate: Gate
+    stop: asyncio.Event
+    objection: Callable[[], str]
+    keep: Callable[[], object]
+
+    def __post_init__(self) -> None:
         self._upgrading = asyncio.Lock()
-        self.stop = asyncio.Event()
-        self.posts: list[Post] = []
-        self.objection: Callable[[], str] = lambda: ""
-        self.keep: Callable[[], object] = lambda: None
+        self._posts: list[Post] = []
+
+    def add_post(self, post: Post) -> None:
+        """Have the stand-in answer on this socket too."""
+        self._posts.append(post)
 
     async def upgrade_when(self, asked: asyncio.Event) -> None:
         """Upgrade each time somebody asks, until this is cancelled."""
@@ -64,11 +63,11 @@ class Succession:
                 raise
 
     async def _upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> NoReturn:
-        await self._handover.prove()
+        await self.handover.prove()
         if why := self.objection():
             raise CannotUpgrade(why)
         # The output of a child process would be lost, and the new version would run it again.
-        async with no_commands(self._gate), self._handover.signals_blocked():
+        async with no_commands(self.gate), self.handover.signals_blocked():
             self._require_all_saved()
             if self.stop.is_set():
                 raise CannotUpgrade("emperord stops")
@@ -82,24 +81,24 @@ class Succession:
         """Leave what the next version needs, and become that. Nothing has changed if this raises
         or is cancelled, as where the client who has asked leaves."""
         try:
-            self._notices.leave()
-            await self._history.close()
+            self.notices.leave()
+            await self.history.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_BEFORE_EXEC_SECONDS):
                     await before_exec()
             self._require_all_saved()
             self.keep()
             log.info("upgrading: the new version can start, and takes over now")
-            with stand_in(self.posts) as fds:
-                self._handover.run_new_version(fds)
+            with stand_in(self._posts) as fds:
+                self.handover.run_new_version(fds)
         except BaseException:
-            self._notices.stay()
+            self.notices.stay()
             raise
 
     def _require_all_saved(self) -> None:
         """Raise CannotUpgrade if the new version could not go on with a vassal."""
-        checkpoint = self._governor.checkpoint
-        checkpoint.retry(self._governor.vassals)
+        checkpoint = self.governor.checkpoint
+        checkpoint.retry(self.governor.vassals)
         if checkpoint.missing:
             raise CannotUpgrade(f"the state of {min(checkpoint.missing)} cannot be kept")
 

@@ -70,7 +70,7 @@ class _Daemon:
         self.notices.note(Incident(NoticeKind.APP_FAILED, subject))
         self.succession = Succession(
             cast(Handover, self.handover), World().governor, HistoryAccess(settings(), None, loop),
-            self.notices, self.gate,
+            self.notices, self.gate, asyncio.Event(), objection=lambda: "", keep=lambda: None,
         )  # fmt: skip
         self.asked = asyncio.Event()
 
