@@ -212,24 +212,22 @@ class Service:
 
     async def _start(self, stack: AsyncExitStack) -> bool:
         """Go on with the vassals of an earlier daemon, make the others, and listen. Returns whether
-        an earlier daemon left vassals."""
-        settings = self._settings
+        an earlier daemon left vassals.
+
+        The order counts. The folder and the logs are watched before they are read, so that no
+        change is missed. Vassals of an earlier daemon are served before the folder is compared with
+        them, which may take seconds; without any, no host is known before that. The record of this
+        daemon names its sockets, so it is saved when it listens. What the folder had until then is
+        no change that anybody is told of.
+        """
         self._fleet.start(GovernorPermission(self._governor))
         kept = self._inherited.pop_entries(KEPT_BASES)
         self._bases.take_over(self._inherited.bag, kept, self._groups)
         opening = self._tasks.create_task(self.history.open())
-        stack.enter_context(self._rescans.watching())
-        readers = (self._governor.on_printed, self._reporter.printed.notify)
-        logs = LogBound(settings.log_dir, settings.log_max_size, self._loop, *readers)
-        stack.callback(logs.close)
-        stack.enter_context(self._events.reader(self._counters.read))
-        stack.enter_context(self._events.reader(self._background_work.on_event))
-        stack.enter_context(fair_log(self._governor.vassals, self._loop.time))
+        self._begin_watching(stack)
         with frozen_objects():
             asleep, has_predecessor = self._take_over()
             if has_predecessor:
-                # The vassals of the earlier daemon are served from here on. What has changed since
-                # then, in the settings or in the folder, may take seconds.
                 await self._folder.read_unknown()
                 await opening
                 await self._serve_http(stack)
@@ -243,10 +241,26 @@ class Service:
             await self._serve_http(stack)
         self._inherited.commit(self._settings)
         self._registry.start()
+        self._begin_telling(stack)
+        return has_predecessor
+
+    def _begin_watching(self, stack: AsyncExitStack) -> None:
+        """Notice until the stack ends what happens to inis, logs and vassals."""
+        settings = self._settings
+        stack.enter_context(self._rescans.watching())
+        readers = (self._governor.on_printed, self._reporter.printed.notify)
+        logs = LogBound(settings.log_dir, settings.log_max_size, self._loop, *readers)
+        stack.callback(logs.close)
+        stack.enter_context(self._events.reader(self._counters.read))
+        stack.enter_context(self._events.reader(self._background_work.on_event))
+        stack.enter_context(fair_log(self._governor.vassals, self._loop.time))
+
+    def _begin_telling(self, stack: AsyncExitStack) -> None:
+        """Have changes of inis and vassals told from now on, and go on with the notices of an
+        earlier daemon."""
         self._folder.tell_changes(self._background_work.note, self._judged)
         self.notices.resume()
         stack.enter_context(self._events.reader(self._status_line.tell_soon))
-        return has_predecessor
 
     def _judged(self, domain: str) -> None:
         self.notices.look(domain)
