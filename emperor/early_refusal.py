@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from emperor.guarded import guarded
 from emperor.linux.group_names import app_group, app_of, domain_of, tenant_of, uid_of
 from emperor.linux.timed_command import run_while_wanted
 from emperor.model.cpu_shares import Used
@@ -72,12 +73,16 @@ class EarlyRefusal:
             if running := self._running.get(group):
                 running.cancel()
         for group in forking_on.groups - self._forking_on.groups:
-            self._running[group] = running = self._tasks.create_task(self._refuse(group))
+            self._running[group] = running = self._tasks.create_task(self._guarded(group))
             running.add_done_callback(partial(self._has_ended, group))
         self._forking_on = forking_on
 
     def _has_ended(self, group: str, _task: asyncio.Task[None]) -> None:
         del self._running[group]
+
+    async def _guarded(self, group: str) -> None:
+        with guarded(log, "have forks refused early"):
+            await self._refuse(group)
 
     async def _refuse(self, group: str) -> None:
         uid, domain = uid_of(tenant_of(group)), domain_of(app_of(group))

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 
 from emperor.early_refusal import EarlyRefusal
+from emperor.guarded import guarded
 from emperor.linux.cpu_marks import CpuMarks
 from emperor.linux.cpu_pressure import WINDOW_SECONDS, CpuPressure
 from emperor.linux.group_names import uid_of
@@ -85,17 +86,15 @@ class FairCpu:
             self._looking = self._tasks.create_task(self._look())
 
     async def _look(self) -> None:
-        try:
-            await self._look_while_somebody_waits()
-        except OSError as error:
-            # Perhaps for now alone: no descriptor may be left. The next wait is another try.
-            self._tell_why_not(error)
-        except Exception:
-            # It must not end the daemon.
-            log.exception("cannot share the CPU: a fault in emperord")
-        finally:
-            self._looking = None
-            self._end()
+        with guarded(log, "share the CPU"):
+            try:
+                await self._look_while_somebody_waits()
+            except OSError as error:
+                # Perhaps for now alone: no descriptor may be left. The next wait is another try.
+                self._tell_why_not(error)
+            finally:
+                self._looking = None
+                self._end()
 
     async def _look_while_somebody_waits(self) -> None:
         self._has_started_app = False

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from emperor.guarded import guarded
 from emperor.linux.watch import Changes, FolderWatch
 from emperor.model.settings import Settings
 from emperor.sources.companion import CompanionWatch
@@ -69,13 +70,10 @@ class Rescans:
         self.changed()
 
     async def _rescan_while_due(self) -> None:
-        try:
+        # After a fault, the next rescan comes within a minute.
+        with guarded(log, "read the folder of inis"):
             while self._is_due:
                 self._is_due = False
                 await self.rescan()
                 self.looked()
-        except Exception:
-            # It must not end the daemon; the next rescan comes within a minute.
-            log.exception("cannot read the folder of inis: a fault in emperord")
-        finally:
-            self._is_running = False
+        self._is_running = False

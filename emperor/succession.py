@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
+from emperor.guarded import guarded
 from emperor.handover.gate import Gate
 from emperor.handover.upgrade import CannotUpgrade, Handover, no_commands
 from emperor.notices.notices import Notices
@@ -49,7 +50,7 @@ class Succession:
         while True:
             await asked.wait()
             asked.clear()
-            with suppress(CannotUpgrade):  # it is logged
+            with guarded(log, "upgrade"), suppress(CannotUpgrade):  # it is logged
                 await self.upgrade(_nothing)
 
     async def upgrade(self, before_exec: Callable[[], Awaitable[None]]) -> NoReturn:

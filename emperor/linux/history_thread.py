@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from emperor.guarded import guarded
 from emperor.linux.one_thread import OneThread
 from emperor.model.history import Batch, Choice, NoHistory, Numbers, Past, Pulse
 
@@ -84,10 +85,11 @@ class HistoryThread:
         return self._store
 
     def _open(self) -> None:
-        try:
-            self._made().open()
-        except NoHistory as error:
-            self._complain(error)
+        with guarded(log, "open the history"):
+            try:
+                self._made().open()
+            except NoHistory as error:
+                self._complain(error)
 
     def _close(self) -> None:
         if self._store:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+from emperor.guarded import guarded
 from emperor.model.admission import Bursts
 from emperor.model.notice import Notice, retry_seconds
 from emperor.model.ports import Gate
@@ -82,10 +83,11 @@ class Channel:
 
     async def _send_all(self) -> None:
         try:
-            while self._waiting:
-                is_sent = await self._send(self._waiting[0])
-                self._waiting.popleft()
-                self._count(self.name, SENT if is_sent else FAILED)
+            with guarded(log, "send notices"):
+                while self._waiting:
+                    is_sent = await self._send(self._waiting[0])
+                    self._waiting.popleft()
+                    self._count(self.name, SENT if is_sent else FAILED)
         finally:
             self._task = None
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from math import inf
 from pathlib import Path
 
+from emperor.guarded import guarded
 from emperor.linux.free_space import free_space_at
 from emperor.linux.groups import ControlGroups
 from emperor.model.free_space import FreeSpace, shortage
@@ -55,14 +56,11 @@ class LimitsAndDisks:
             tasks.create_task(self._look())
 
     async def _look(self) -> None:
-        try:
+        # The next look comes with the next rescan.
+        with guarded(log, "look at limits and disks"):
             await self._look_at_limits()
             self._judge(await asyncio.to_thread(_spaces, self._folders))
-        except Exception:
-            # It must not end the daemon; the next look comes with the next rescan.
-            log.exception("cannot look at limits and disks: a fault in emperord")
-        finally:
-            self._is_looking = False
+        self._is_looking = False
 
     async def _look_at_limits(self) -> None:
         async for names in slices(self._groups.hits.names()):

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from itertools import islice
 
+from emperor.guarded import guarded
 from emperor.model.cluster_state import UNKNOWN
 from emperor.model.pulled import Occasion
 from emperor.model.registration import bucket_of
@@ -214,15 +215,13 @@ class Follower:
             state = self._state
             # What is pulled now may be older.
             is_sure = not self.search.is_busy
-            try:
+            is_applied = False
+            with guarded(log, "follow changes of the registry"):
                 await self._apply(changed, told)
-            except Exception:
-                log.exception("cannot follow changes of the registry: a fault in emperord")
-                self._has_missed = True
-            else:
-                unread = self._unread or self._has_missed
-                if is_sure and not (self.local_copy.unfinished or unread):
-                    self.local_copy.followed_up_to(told, state)
+                is_applied = True
+            self._has_missed |= not is_applied
+            if is_sure and not (self.local_copy.unfinished or self._unread or self._has_missed):
+                self.local_copy.followed_up_to(told, state)
 
     async def _apply(self, changed: dict[str, KeyValue | None], told: int) -> None:
         left = iter(changed.items())
@@ -259,10 +258,8 @@ class Follower:
             if not self.local_copy.complaints:
                 self.local_copy.complained.clear()
             elif self.reachability.is_reached:
-                try:
+                with guarded(log, "follow what could not be followed"):
                     await self._retry(list(islice(self.local_copy.complaints, _MOST_RETRIED)))
-                except Exception:
-                    log.exception("cannot follow what could not be followed: a fault in emperord")
 
     async def _retry(self, domains: Collection[str]) -> None:
         orders = []

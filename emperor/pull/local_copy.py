@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
+from emperor.guarded import guarded
 from emperor.linux.one_thread import OneThread
 from emperor.linux.pulled_journal import Journal
 from emperor.model.cluster_state import ClusterState
@@ -137,11 +138,12 @@ class LocalCopy:
 
     async def load(self) -> set[str]:
         """Go on with what an earlier daemon has left. Returns the domains to be read again."""
-        try:
-            torn = await self._thread.do(self._load)
-        except OSError as error:
-            log.error("cannot look at the inis that were pulled: %s", error)
-            torn = set()
+        torn: set[str] = set()
+        with guarded(log, "look at the inis that were pulled"):
+            try:
+                torn = await self._thread.do(self._load)
+            except OSError as error:
+                log.error("cannot look at the inis that were pulled: %s", error)
         self._loading.set()
         return torn
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 
+from emperor.guarded import guarded
 from emperor.model.lifecycle import State
 from emperor.model.pulled import Occasion, Said
 from emperor.pull.local_copy import AT_ONCE, LocalCopy
@@ -44,10 +45,8 @@ class UnusedInis:
         """Forget what is due, until this is cancelled."""
         while self._after:
             await asyncio.sleep(min(self._after / 4, _LONGEST_SECONDS))
-            try:
+            with guarded(log, "take unused inis off the disk"):
                 await self.forget()
-            except Exception:
-                log.exception("cannot take unused inis off the disk: a fault in emperord")
 
     async def forget(self) -> None:
         """Take off what nobody has used."""

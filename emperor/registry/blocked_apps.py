@@ -3,15 +3,19 @@ them has an app, when nobody has it any more, and that this machine is to have i
 """
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from emperor.guarded import guarded
 from emperor.model.registry_keys import Keys
 from emperor.registry.once_app import OnceApp, runs_on
 from emperor.registry.once_holders import changes_of_holders
 from emperor.registry.own_names import OwnNames
 from emperor.registry.port import CannotReach, Engine, Missed, RegistryRefused
+
+log = logging.getLogger("emperord.blocked_apps")
 
 _RETRY_SECONDS = (2.0, 4.0)
 
@@ -50,7 +54,10 @@ class BlockedApps:
             while not self._is_needed:
                 self._news.clear()
                 await self._news.wait()
-            with suppress(Missed, CannotReach, RegistryRefused, TimeoutError):
+            with (
+                guarded(log, "learn where apps run that must not run twice"),
+                suppress(Missed, CannotReach, RegistryRefused, TimeoutError),
+            ):
                 async with asyncio.timeout(None) as self._limit:
                     await self._follow(engine, keys)
             self._limit = None

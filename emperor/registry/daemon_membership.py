@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from emperor import __version__
+from emperor.guarded import guarded
 from emperor.linux.fence import FenceClient
 from emperor.linux.limits import machine_for_limits
 from emperor.model.member import Capacity, Member
@@ -74,16 +75,13 @@ class DaemonMembership:
             await self._membership.leave()
 
     async def _run(self) -> None:
-        connection = await self._link.connection()
-        clock, tell = asyncio.get_running_loop().time, self._link.teller(Asker.MEMBERSHIP)
-        self._membership = Membership(connection, self._me, clock, tell)
-        if self._names.before:
-            self._membership.address_before = self._names.before.address
-        try:
+        with guarded(log, "register with the fleet"):
+            connection = await self._link.connection()
+            clock, tell = asyncio.get_running_loop().time, self._link.teller(Asker.MEMBERSHIP)
+            self._membership = Membership(connection, self._me, clock, tell)
+            if self._names.before:
+                self._membership.address_before = self._names.before.address
             await self._membership.run()
-        except Exception:
-            # It must not end the daemon.
-            log.exception("cannot stay registered with the fleet: a fault in emperord")
 
     def _me(self) -> Member:
         settings = self._settings

@@ -7,12 +7,14 @@ new one, which reads it anew; `refusal` says what no reload can take up.
 """
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from emperor.guarded import guarded
 from emperor.linux.stamps import stamp_at
 from emperor.model.registry_access import RegistryAccess
 from emperor.model.registry_keys import Keys
@@ -23,6 +25,8 @@ from emperor.registry.etcd import Etcd
 from emperor.registry.port import Connection
 from emperor.registry.reachability import Asker, Reachability
 from emperor.registry.usable_access import usable_access
+
+log = logging.getLogger("emperord.link")
 
 # Somebody may be writing the file now.
 _RETRY_SECONDS = (2.0, 4.0)
@@ -100,6 +104,12 @@ class Link:
         return await asyncio.shield(self._opened)
 
     async def _hold(self, opened: "asyncio.Future[tuple[Connection, RegistryAccess]]") -> None:
+        while not opened.done():
+            with guarded(log, "keep a connection to the registry"):
+                await self._open(opened)
+            await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
+
+    async def _open(self, opened: "asyncio.Future[tuple[Connection, RegistryAccess]]") -> None:
         self._access = access = await self._read()
         async with Etcd(access) as engine:
             opened.set_result((Connection(engine, Keys(access.prefix)), access))

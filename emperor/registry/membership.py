@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 
 from emperor.model.member import BrokenMember, Member, decoded, encoded
 from emperor.model.registry_status import MembershipStatus
+from emperor.registry.faults import faults_as_silence
 from emperor.registry.port import CannotReach, Connection, KeyValue, Outdated, RegistryRefused
 
 log = logging.getLogger("emperord.membership")
@@ -74,7 +75,8 @@ class Membership:
         while True:
             self._news.clear()
             try:
-                wait = await self._step()
+                with faults_as_silence(log, "stay registered with the fleet", Outdated):
+                    wait = await self._step()
                 self._reached(None)
             except Outdated:
                 # Somebody else has written or deleted the key.

@@ -12,9 +12,11 @@ nothing keeps the app from returning to it later.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 
+from emperor.guarded import guarded
 from emperor.model.once import (
     MIGRATED_SECONDS,
     REQUEST_LEASE_SECONDS,
@@ -24,9 +26,12 @@ from emperor.model.once import (
     encoded,
     request_delay,
 )
+from emperor.registry.faults import faults_as_silence
 from emperor.registry.link import Link
 from emperor.registry.paging import pages
 from emperor.registry.port import CannotReach, Engine, Outdated, RegistryRefused
+
+log = logging.getLogger("emperord.migration_requests")
 
 _AWAY = (CannotReach, RegistryRefused, Outdated)
 
@@ -62,9 +67,10 @@ class MigrationRequests:
     async def _tell(self, domain: str) -> None:
         connection = await self._link.connection()
         try:
-            lease = await self._own_lease(connection.engine)
-            value = {connection.keys.migration_request(domain): encoded(self._me)}
-            await connection.engine.put(value, {}, lease)
+            with faults_as_silence(log, f"tell of a visitor of {domain}", Outdated):
+                lease = await self._own_lease(connection.engine)
+                value = {connection.keys.migration_request(domain): encoded(self._me)}
+                await connection.engine.put(value, {}, lease)
         except _AWAY:
             self._lease = None
 
@@ -120,6 +126,6 @@ class MigrationRequests:
         connection = await self._link.connection()
         engine, key = connection.engine, connection.keys.migrated(domain)
         # Else it is there until its lease ends.
-        with suppress(*_AWAY):
+        with guarded(log, f"note that {domain} has come"), suppress(*_AWAY):
             if found := await engine.get(key):
                 await engine.delete(key, found.revision)

@@ -11,9 +11,11 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
+from functools import partial
 
+from emperor.guarded import guarded
 from emperor.model.log_fields import about
 from emperor.model.once import (
     ADOPT_SECONDS,
@@ -28,6 +30,7 @@ from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Once as Rule
 from emperor.model.spec import Spec
 from emperor.registry.blocked_apps import BlockedApps
+from emperor.registry.faults import faults_as_silence
 from emperor.registry.link import Link
 from emperor.registry.migration import Migration
 from emperor.registry.migration_requests import MigrationRequests
@@ -87,7 +90,7 @@ class Once:
         if app.revision is not None and is_sure and not app.goes_to:
             return True
         if app.asking is None:
-            app.asking = self._tasks.create_task(self._ask(spec.domain, app))
+            self._begin(self._ask, spec.domain, app)
         return False
 
     def settled(self, spec: Spec, processes: Collection[ProcessRef], *, waits: bool) -> None:
@@ -102,7 +105,7 @@ class Once:
         if app.groups and is_new:
             # Of the daemon before, or its ini says so only now.
             app.deadline = self._clock() + ADOPT_SECONDS
-            app.asking = self._tasks.create_task(self._ask(spec.domain, app))
+            self._begin(self._ask, spec.domain, app)
         if app.groups != before:
             self._tell_fence()
         self._give_up_unused(spec.domain, app)
@@ -115,7 +118,7 @@ class Once:
             return
         app.deadline = None
         if app.revision is not None:
-            app.asking = self._tasks.create_task(self._give_up(domain, app))
+            self._begin(self._give_up, domain, app)
 
     def _forget(self, domain: str) -> None:
         """The ini of an app does not say any more that it must not run twice."""
@@ -151,7 +154,7 @@ class Once:
         """Ask the registry from now on, and tell what it says."""
         self.permission = permission
         parts = (self._connect, self._renew, self._watch, self._give_away)
-        self._running = [self._tasks.create_task(part()) for part in parts]
+        self._running = [self._tasks.create_task(_guarded(part)) for part in parts]
 
     async def stop(self) -> None:
         """The daemon stops for good, and its apps have ended: others may have them."""
@@ -174,6 +177,11 @@ class Once:
         await self._ready.wait()
         assert self._keys
         await self._blocked.follow(self._keys.engine, self._keys.names)
+
+    def _begin(
+        self, ask: Callable[[str, OnceApp], Awaitable[None]], domain: str, app: OnceApp
+    ) -> None:
+        app.asking = self._tasks.create_task(_guarded(partial(ask, domain, app)))
 
     def _app(self, spec: Spec) -> OnceApp:
         app = self._apps.setdefault(spec.domain, OnceApp(spec.once))
@@ -211,7 +219,9 @@ class Once:
         assert self._keys
         if app.goes_to:
             return goes_to(app.goes_to)
-        match await self._keys.take(domain):
+        with faults_as_silence(log, f"take the key of {domain}"):
+            taken = await self._keys.take(domain)
+        match taken:
             case int(revision):
                 app.revision = revision
                 if app.given_at is not None and self._clock() - app.given_at < HANDOVER_SECONDS:
@@ -226,7 +236,7 @@ class Once:
         assert self._keys and self.permission
         revision, app.revision = app.revision or 0, None
         try:
-            with suppress(*_AWAY):
+            with suppress(*_AWAY), faults_as_silence(log, f"give up the key of {domain}"):
                 async with asyncio.timeout(_ASK_SECONDS):
                     if app.goes_to and revision:
                         await self._keys.hand_over(domain, revision, app.goes_to)
@@ -274,7 +284,7 @@ class Once:
             while not migration.is_needed:
                 self._work.clear()
                 await self._work.wait()
-            with suppress(Missed, *_AWAY):
+            with guarded(log, "give apps to other machines"), suppress(Missed, *_AWAY):
                 await migration.follow()
             await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
 
@@ -337,7 +347,7 @@ class Once:
     def _claim_missing(self) -> None:
         for domain, app in list(self._apps.items()):
             if app.revision == 0 and app.asking is None:
-                app.asking = self._tasks.create_task(self._claim_again(domain, app))
+                self._begin(self._claim_again, domain, app)
 
     async def _claim_again(self, domain: str, app: OnceApp) -> None:
         """Take the key of an app with `once = soft` that runs on without a lease."""
@@ -362,9 +372,10 @@ class Once:
                 await self._work.wait()
             await asyncio.sleep(RENEW_SECONDS)
             try:
-                await self._lease.renew(self._keys.engine)
-                self._claim_missing()
-                await self._keys.give_back(self._uses)
+                with faults_as_silence(log, "renew the lease of apps that must not run twice"):
+                    await self._lease.renew(self._keys.engine)
+                    self._claim_missing()
+                    await self._keys.give_back(self._uses)
                 self._reached(None)
             except _AWAY as error:
                 self._tell(error)
@@ -376,3 +387,8 @@ class Once:
         """The registry was asked in vain. One that refuses has answered."""
         if not isinstance(error, RegistryRefused):
             self._reached(error)
+
+
+async def _guarded(work: Callable[[], Awaitable[None]]) -> None:
+    with guarded(log, "look after apps that must not run twice"):
+        await work()

@@ -6,11 +6,15 @@ be reached, a request learns that at once.
 """
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from emperor.registry.faults import faults_as_silence
 from emperor.registry.port import CannotReach, Connection, RegistryRefused
+
+log = logging.getLogger("emperord.reads")
 
 AT_ONCE = 16
 # More reads than that do not wait: their turn would come after the patience of the first ones.
@@ -105,7 +109,8 @@ class Reads:
                 await self._connected.wait()
                 async with self._slots:
                     asked = True
-                    found = await self._read(domain)
+                    with faults_as_silence(log, f"read what the registry has for {domain!r}"):
+                        found = await self._read(domain)
         except TimeoutError:
             error: Exception = CannotReach(f"it has not answered for {PATIENCE_SECONDS:g} seconds")
         except (CannotReach, RegistryRefused) as refused:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 
+from emperor.guarded import guarded
 from emperor.linux.commands import EndlessOutput, run_command
 from emperor.model.duration import format_duration
 from emperor.model.log_fields import about
@@ -48,12 +49,17 @@ class Provisioner:
             return Provided.NOTHING
         task = self._running.get(domain)
         if task is None:
-            task = self._running[domain] = self._tasks.create_task(self._provide(domain))
+            task = self._running[domain] = self._tasks.create_task(self._guarded(domain))
             task.add_done_callback(lambda _: self._running.pop(domain))
         # A request that is cancelled must not end the run, for others may wait for it.
         await asyncio.wait([task])
         has_vassal = not task.cancelled() and task.result()
         return Provided.VASSAL if has_vassal else Provided.NOTHING
+
+    async def _guarded(self, domain: str) -> bool:
+        with guarded(log, f"provision {domain}"):
+            return await self._provide(domain)
+        return False
 
     async def _provide(self, domain: str) -> bool:
         admitted = asyncio.Event()

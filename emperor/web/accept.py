@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
+from emperor.guarded import guarded
 from emperor.linux.passing import readable
 from emperor.model.admission import Bursts
 
@@ -52,11 +53,12 @@ class Acceptor:
         """Accept until the task is cancelled."""
         try:
             while True:
-                problem = await self._accept()
-                for _ in range(min(AT_ONCE, len(self._accepted))):
-                    self._give(*self._accepted.popleft(), tasks)
-                if problem and not self._accepted:
-                    await self._wait_for_descriptors(problem)
+                with guarded(log, "accept a connection"):
+                    problem = await self._accept()
+                    for _ in range(min(AT_ONCE, len(self._accepted))):
+                        self._give(*self._accepted.popleft(), tasks)
+                    if problem and not self._accepted:
+                        await self._wait_for_descriptors(problem)
                 is_flood = self._refused >= AT_ONCE
                 await asyncio.sleep(PAUSE_AFTER_REFUSALS_SECONDS if is_flood else 0)
         finally:
@@ -65,7 +67,7 @@ class Acceptor:
 
     def take(self, connection: socket.socket, tasks: asyncio.TaskGroup) -> None:
         """Serve a connection that another process has accepted, in one of `tasks`."""
-        if protocol := self._admit(connection):
+        if protocol := self._protocol(connection):
             self._give(connection, protocol, tasks)
 
     def leave(self) -> None:
@@ -89,7 +91,7 @@ class Acceptor:
             while not self._accepted or self._accepted[-1][0].fileno() < self._most:
                 connection, _ = self._listener.accept()
                 connection.setblocking(False)
-                if protocol := self._admit(connection):
+                if protocol := self._protocol(connection):
                     self._accepted.append((connection, protocol))
                 else:
                     self._refused += 1
@@ -101,10 +103,17 @@ class Acceptor:
             return error.strerror or str(error)
         return self._shortage()
 
+    def _protocol(self, connection: socket.socket) -> MakeProtocol | None:
+        """The protocol for a connection; None: the connection was closed."""
+        with guarded(log, "admit a connection"):
+            return self._admit(connection)
+        connection.close()
+        return None
+
     async def _begin(self, connection: socket.socket, protocol: MakeProtocol) -> None:
         loop = asyncio.get_running_loop()
         try:
-            with suppress(OSError):
+            with guarded(log, "serve a connection"), suppress(OSError):
                 await loop.connect_accepted_socket(protocol, connection)
         finally:
             self._beginning.discard(connection)

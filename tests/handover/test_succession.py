@@ -139,3 +139,17 @@ async def test_the_daemon_outlives_an_upgrade_without_a_descriptor(
         await here.ask(runs=1)
         assert not here.note.exists()
         running.cancel()
+
+
+async def test_the_daemon_outlives_a_fault_in_an_upgrade(
+    daemon: Callable[[asyncio.TaskGroup], _Daemon], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        here = daemon(tasks)
+        here.succession.keep = _failing(ZeroDivisionError())
+        running = tasks.create_task(here.succession.upgrade_when(here.asked))
+        here.asked.set()
+        await eventually_async(lambda: "cannot upgrade: a fault in emperord" in caplog.text)
+        here.succession.keep = lambda: None
+        await here.ask(runs=1)
+        running.cancel()

@@ -14,6 +14,7 @@ PACKAGE = ROOT / "emperor"
 # Each layer may import itself and those before it.
 LAYERS = (
     ("model",),
+    ("guarded",),
     ("linux",),
     ("bases", "registry"),
     ("supervisor", "uwsgi"),

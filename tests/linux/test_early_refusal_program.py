@@ -1,18 +1,25 @@
 """The program by which the kernel refuses forks before it copies a process."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from resource import RLIMIT_NPROC, prlimit
+from typing import cast
 
 import pytest
 
+from emperor.early_refusal import EarlyRefusal
 from emperor.linux import early_refusal_program
 from emperor.linux.early_refusal_program import allow, lower
+from emperor.linux.group_names import app_group, tenant_of
+from emperor.model.cpu_shares import Used
+from emperor.model.refused_forks import Forks
+from emperor.uwsgi.bounds import Bounds
 from tests.eventually import eventually
 from tests.traces import public_folder
 
@@ -148,3 +155,26 @@ def test_without_a_process_of_its_user_it_ends(run: Path, sleepers: ExitStack) -
     listed(run, sleeper(sleepers))
     with refusing(run, GAMES) as program:
         assert program.wait() == 0
+
+
+class _FullGroup:
+    """One group, which is full and goes on forking; nothing else is there."""
+
+    def __init__(self) -> None:
+        self.groups = self.forks = self
+        self.refused = 0
+
+    def look(self, _tenants: Collection[str]) -> dict[str, Forks]:
+        self.refused += 10**6
+        return {app_group(1234, "a.example"): Forks(self.refused, is_full=True)}
+
+
+async def test_a_fault_in_running_it_does_not_end_the_daemon(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        refusal = EarlyRefusal(cast(Bounds, _FullGroup()), str, tasks)
+        used = Used(1.0, 1.0, {tenant_of(app_group(1234, "a.example")): 1.0}, 1.0, 0.0)
+        while not refusal.is_active:
+            await refusal.look(used)
+    assert "cannot have forks refused early: a fault in emperord" in caplog.text

@@ -386,3 +386,13 @@ async def test_a_python_without_sqlite_keeps_no_history(caplog: pytest.LogCaptur
     with pytest.raises(NoHistory, match="_sqlite3"):
         await thread.ask(lambda store: store.numbers(ALL))
     assert len(caplog.records) == 1
+
+
+async def test_a_fault_in_opening_the_history_costs_the_history_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def faulty() -> HistoryFile:
+        raise ZeroDivisionError
+
+    await HistoryThread(faulty).open()
+    assert "cannot open the history: a fault in emperord" in caplog.text

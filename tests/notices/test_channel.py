@@ -119,3 +119,19 @@ async def test_what_is_on_its_way_at_a_stop_still_waits() -> None:
         channel.stop()
     assert [each.id for each in channel.waiting] == ["1"]
     assert not counted
+
+
+async def test_a_fault_does_not_end_the_sending_of_later_notices(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def faulty(_name: str, _fate: str) -> None:
+        raise ZeroDivisionError
+
+    sender = _Sender()
+    async with asyncio.TaskGroup() as tasks:
+        channel = Channel(sender, _ports(tasks), faulty)
+        for number in (1, 2):
+            channel.put(notice(number))
+            await eventually_async(lambda: not channel.waiting)
+    assert sender.tried == ["1", "2"]
+    assert caplog.text.count("cannot send notices: a fault in emperord") == 2

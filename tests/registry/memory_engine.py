@@ -21,13 +21,14 @@ class _Held:
 
 class MemoryEngine:
     """Implements `Engine`. While `is_away` nothing can be reached, and watches end with
-    CannotReach. `puts` counts what was written."""
+    CannotReach. While there is a `fault`, each call raises it. `puts` counts what was written."""
 
     def __init__(self) -> None:
         self.revision = 1
         self.cluster = 1
         self.leases: set[int] = set()
         self.puts = 0
+        self.fault: Exception | None = None
         self._away = False
         self._kept: dict[str, _Held] = {}
         self._history: list[Changes] = []
@@ -148,6 +149,8 @@ class MemoryEngine:
 
     async def _reach(self) -> None:
         await asyncio.sleep(0)
+        if self.fault:
+            raise self.fault
         if self._away:
             raise CannotReach("no member of the registry answers")
 

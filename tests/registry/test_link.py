@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from emperor.model.registry_access import RegistryAccess
 from emperor.registry import etcd_members
+from emperor.registry import link as link_module
 from emperor.registry.etcd import Etcd
 from emperor.registry.etcd_http import CONNECTIONS_TO_A_MEMBER, Question
 from emperor.registry.etcd_members import RANGE
@@ -112,3 +113,22 @@ async def test_it_tells_how_the_file_differs_from_what_is_in_use(
         await asyncio.to_thread(file.write_text, text)
         assert link.news() is None
         await link.close()
+
+
+async def test_a_connection_is_opened_after_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(link_module, "_RETRY_SECONDS", (0.01, 0.02))
+
+    def faulty(_file: Path) -> RegistryAccess:
+        monkeypatch.undo()
+        raise ZeroDivisionError
+
+    file = tmp_path / "registry.ini"
+    file.write_text("[registry]\nendpoints = http://127.0.0.1:1\n")
+    monkeypatch.setattr(link_module, "load_access", faulty)
+    async with asyncio.TaskGroup() as tasks:
+        link = Link(file, tasks)
+        assert await link.connection()
+        await link.close()
+    assert "cannot keep a connection to the registry: a fault in emperord" in caplog.text

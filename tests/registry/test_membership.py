@@ -12,6 +12,7 @@ import pytest
 from emperor.model.member import Capacity, Member, decoded
 from emperor.model.registry_keys import Keys
 from emperor.model.registry_status import MembershipStatus
+from emperor.registry import membership
 from emperor.registry.membership import Membership
 from emperor.registry.port import CannotReach, Connection
 from tests.eventually import eventually_async
@@ -241,3 +242,16 @@ async def test_an_address_is_taken_when_its_machine_is_gone(
         machine.membership.changed()
         await until(engine, lambda found: found is not None and found.machine == "there")
     assert "another machine" not in caplog.text
+
+
+async def test_a_backend_registers_after_a_fault(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(membership, "_RETRY_SECONDS", (0.01, 0.02))
+    engine = MemoryEngine()
+    engine.fault = ZeroDivisionError()
+    async with up(engine) as machine:
+        await eventually_async(machine.is_cut_off)
+        engine.fault = None
+        await until(engine, lambda found: found == HERE)
+    assert "cannot stay registered with the fleet: a fault in emperord" in caplog.text

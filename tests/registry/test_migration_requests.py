@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -11,6 +12,8 @@ from emperor.registry.link import Link
 from emperor.registry.migration_requests import MigrationRequests
 from tests.etcd_cluster import EtcdCluster, etcd_cluster
 from tests.eventually import eventually_async
+from tests.registry.memory_engine import MemoryEngine
+from tests.registry.to_engine import ToEngine
 
 HERE, THERE = Holder("192.0.2.1", "a"), Holder("192.0.2.2", "b")
 
@@ -60,3 +63,14 @@ async def test_visitors_are_heard_of_at_once_and_not_each(
 def known(cluster: EtcdCluster) -> str:
     """The keys of all requests."""
     return cluster.etcdctl("get", "--prefix", "--keys-only", "/emperord/once/wanted/")
+
+
+async def test_a_fault_leaves_a_visitor_untold(caplog: pytest.LogCaptureFixture) -> None:
+    engine = MemoryEngine()
+    engine.fault = ZeroDivisionError()
+    async with asyncio.TaskGroup() as tasks:
+        here = MigrationRequests(cast(Link, ToEngine(engine)), HERE, tasks)
+        here.tell("a.example")
+        here.came("b.example")
+    assert "cannot tell of a visitor of a.example: a fault in emperord" in caplog.text
+    assert "cannot note that b.example has come: a fault in emperord" in caplog.text

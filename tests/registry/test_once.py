@@ -3,7 +3,7 @@ machines without processes, and an engine in memory; tests/journeys/test_once.py
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import cast
@@ -21,10 +21,10 @@ from emperor.registry import blocked_apps, migration_requests, once, once_lease
 from emperor.registry.link import Link
 from emperor.registry.once import Once
 from emperor.registry.own_names import OwnNames
-from emperor.registry.port import CannotReach, Connection, KeyValue
-from emperor.registry.reachability import Asker
+from emperor.registry.port import CannotReach, KeyValue
 from tests.eventually import eventually_async
 from tests.registry.memory_engine import MemoryEngine
+from tests.registry.to_engine import ToEngine
 from tests.supervisor.world import SPEC
 
 KEYS = Keys("/emperord")
@@ -84,19 +84,6 @@ class NoFence:
 
     def close(self) -> None:
         pass
-
-
-class ToEngine:
-    """A connection that is open."""
-
-    def __init__(self, engine: MemoryEngine) -> None:
-        self._engine = engine
-
-    async def connection(self) -> Connection:
-        return Connection(self._engine, KEYS)
-
-    def teller(self, _asker: Asker) -> Callable[[Exception | None], None]:
-        return lambda _: None
 
 
 class Machine:
@@ -352,3 +339,37 @@ async def test_it_goes_to_the_machine_that_asks_for_it(engine: LossyEngine) -> N
         assert A in two.running
         for each in machines:
             await each.once.stop()
+
+
+async def test_a_fault_in_a_claim_is_as_a_registry_that_is_away(
+    engine: LossyEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with fleet(engine) as (one, two):
+        one.rules[B] = Rule.SOFT
+        engine.fault = ZeroDivisionError()
+        two.want(A)
+        await eventually_async(lambda: "a fault in emperord" in (two.once.why_not(A) or ""))
+        two.rules[B] = Rule.SOFT
+        await eventually_async(lambda: two.has(B))
+        engine.fault = None
+        await eventually_async(lambda: two.has(A))
+    assert f"cannot take the key of {A}: a fault in emperord" in caplog.text
+
+
+async def test_a_lease_is_renewed_after_a_fault(
+    engine: LossyEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with fleet(engine) as (one, two):
+        one.want(A)
+        await eventually_async(lambda: A in one.running)
+        two.want(A)
+        await eventually_async(lambda: two.once.why_not(A))
+        engine.fault = ZeroDivisionError()
+        await engine.cut()  # ends what waits for changes, by the fault
+        for what in ("renew the lease of", "learn where apps run", "give apps to other machines"):
+            await eventually_async(lambda: f"cannot {what}" in caplog.text)  # noqa: B023
+        one.stop(A)
+        await eventually_async(lambda: f"cannot give up the key of {A}" in caplog.text)
+        engine.fault = None
+        await engine.mend()
+        await eventually_async(lambda: two.has(A))

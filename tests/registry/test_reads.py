@@ -149,3 +149,14 @@ async def test_a_daemon_without_a_connection_says_so(monkeypatch: pytest.MonkeyP
         here.reads.connect(None)
         with pytest.raises(CannotReach):
             await here.reads.read("a.example")
+
+
+async def test_a_fault_is_an_answer_that_did_not_come(caplog: pytest.LogCaptureFixture) -> None:
+    async with site() as here:
+        here.engine.fault = ZeroDivisionError()
+        with pytest.raises(CannotReach, match="a fault in emperord; its log has the traceback"):
+            await here.reads.read("a.example")
+        here.engine.fault = None
+        here.now += reads_module._PAUSE_SECONDS
+        assert (await here.reads.read("a.example")).value is None
+    assert "cannot read what the registry has for 'a.example': a fault in emperord" in caplog.text
