@@ -7,14 +7,25 @@ at a member at a time, and it outlives those who wait for it.
 """
 
 import asyncio
+import logging
 from typing import Self
 
 from emperor.model.registry_access import RegistryAccess
 from emperor.model.section import SettingsError
 from emperor.registry.access import read_password
-from emperor.registry.etcd_http import READ_SECONDS, Http, Question, TimedOut, Unanswered
+from emperor.registry.etcd_http import (
+    READ_SECONDS,
+    Http,
+    Question,
+    TimedOut,
+    TokenIsOld,
+    Unanswered,
+)
 from emperor.registry.etcd_wire import TokenReply, encoded
+from emperor.registry.faults import faults_as_silence
 from emperor.registry.port import CannotReach, RegistryRefused
+
+log = logging.getLogger("emperord.etcd_login")
 
 LOGIN_SECONDS = 60.0
 
@@ -66,7 +77,10 @@ class Login:
 
     async def _log_in(self, member: str) -> Exception | None:
         try:
-            token = await self._new_token(member)
+            with faults_as_silence(log, f"log in at {member}", Unanswered, TokenIsOld):
+                token = await self._new_token(member)
+        except TokenIsOld:
+            return Unanswered("it asks for a token at a login", was_sent=False)
         except (Unanswered, RegistryRefused, CannotReach) as error:
             return error
         if self._token is None:
