@@ -27,9 +27,11 @@ _SPARES = 2
 _MOST_TRIES = 10
 # For so long the loop of the daemon may wait for a spare that it has asked for. A fork takes 1 ms.
 _PATIENCE_SECONDS = 0.1
-# A base that does not answer for so long is killed.
+# A base that cannot fork after so long is killed.
 _LOADING_SECONDS = 60.0
 _FORKING_SECONDS = 5.0
+# Without a descriptor or a process, a base that has forked nothing yet is asked again after that.
+_AGAIN_SECONDS = 1.0
 _ANSWER_BYTES = 1 << 18
 _REPORT_BYTES = 512
 _LONGEST_PROBLEM = 500
@@ -125,6 +127,9 @@ class BaseProcess:
         self._ordered: set[socket.socket] = set()
         self._starting: set[int] = set()
         self._hot_pages = HotPages(loop)
+        # Its end if it cannot fork by then, and the next time that it is asked to.
+        self._deadline: asyncio.TimerHandle | None = None
+        self._again: asyncio.TimerHandle | None = None
         if isinstance(begin, Held):
             self._go_on(begin)
         else:
@@ -145,10 +150,8 @@ class BaseProcess:
         except BaseException:
             self._control.close()
             raise
-        overdue = self._loop.call_later(
-            _LOADING_SECONDS, self._too_slow, "import", _LOADING_SECONDS
-        )
-        self._loop.add_reader(self._control, self._answered, overdue)
+        self._deadline = self._loop.call_later(_LOADING_SECONDS, self._cannot_fork)
+        self._loop.add_reader(self._control, self._answered)
 
     @property
     def pid(self) -> int:
@@ -185,16 +188,22 @@ class BaseProcess:
         with suppress(OSError):  # its exit is reported
             self._control.send(message)
 
-    def _answered(self, overdue: asyncio.TimerHandle) -> None:
-        overdue.cancel()
+    def _answered(self) -> None:
         self._loop.remove_reader(self._control)
         with suppress(OSError, ValueError):
             self.imported = from_json(self._control.recv(_ANSWER_BYTES), Imported)
             self.problem = one_line(self.imported.problem)[:_LONGEST_PROBLEM]
             if not self.imported.problem:
-                self._fill_up()
+                self._fork_first()
                 return
         self.end()
+
+    def _fork_first(self) -> None:
+        """Have it fork its first spares, now or later."""
+        self._again = None
+        self._fill_up()
+        if not self._asked:
+            self._again = self._loop.call_later(_AGAIN_SECONDS, self._fork_first)
 
     def _ask(self) -> bool:
         """Have it fork a spare. Whether it was told."""
@@ -224,7 +233,10 @@ class BaseProcess:
             self._ready.append(spare)
             if not self.can_fork:
                 self.can_fork = True
+                self._cancel_timers()
                 self._owner.on_ready(self)
+        elif not (self.can_fork or self._asked or self._again):
+            self._again = self._loop.call_later(_AGAIN_SECONDS, self._fork_first)
 
     def _take(self) -> Spare | None:
         """A spare that can take an order; None where none comes soon."""
@@ -315,9 +327,20 @@ class BaseProcess:
             self._loop.remove_reader(channel)
             channel.close()
 
+    def _cannot_fork(self) -> None:
+        self._deadline = None
+        # It has answered if it was asked to fork.
+        self._too_slow("fork" if self._again or self._asked else "import", _LOADING_SECONDS)
+
     def _too_slow(self, what: str, seconds: float) -> None:
         self.problem = f"it did not {what} within {seconds:.0f} s"
         self.end()
+
+    def _cancel_timers(self) -> None:
+        for timer in (self._deadline, self._again):
+            if timer is not None:
+                timer.cancel()
+        self._deadline = self._again = None
 
     def end(self) -> None:
         """Kill it and its spares."""
@@ -326,6 +349,7 @@ class BaseProcess:
 
     def _exited(self, ended: Exit) -> None:
         self.on_leave()
+        self._cancel_timers()
         for asked in self._asked.values():
             asked.overdue.cancel()
         for channel in (self._control, *self._asked, *self._ordered):

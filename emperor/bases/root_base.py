@@ -131,7 +131,7 @@ class RootBase:
         if base in (self._current, self._coming) and not self._is_closed:
             self._current = None if base is self._current else self._current
             self._coming = None if base is self._coming else self._coming
-            self._failed(str(ended))
+            self._failed(base.problem or str(ended))
 
     def _failed(self, why: str) -> None:
         delay = min(_FIRST_DELAY_SECONDS * 2.0**self._failures, _LONGEST_DELAY_SECONDS)

@@ -4,12 +4,14 @@ import asyncio
 import ctypes
 import os
 import pwd
+import resource
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,8 +76,28 @@ async def bases(program: Program) -> AsyncIterator[Bases]:
     await bases.close()
 
 
+@contextmanager
+def no_descriptor_is_free() -> Iterator[None]:
+    """Let this process open nothing."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, limits[1]))
+        with suppress(OSError):
+            while True:
+                stack.callback(os.close, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        yield
+
+
 def has_spares(bases: Bases) -> bool:
     return any(len(state.spares) == 2 for state in bases.states())
+
+
+def has_been_told(bases: Bases) -> bool:
+    """Whether the base that comes has said what it has imported."""
+    assert bases._root
+    coming = bases._root._coming
+    return bool(coming and coming.imported.modules)
 
 
 def pid(bases: Bases) -> int:
@@ -147,6 +169,17 @@ async def test_a_base_that_is_killed_is_made_again(
         "cannot fork apps from a base: killed by SIGKILL; they start by exec until there is"
         " another one"
     ]
+
+
+async def test_a_base_for_which_no_descriptor_is_free_forks_later(program: Program) -> None:
+    bases = Bases(program, {}, Spawner(asyncio.get_running_loop()))
+    bases.make()
+    with no_descriptor_is_free():
+        await eventually_async(lambda: has_been_told(bases))
+        assert bases.states() == ()
+    await eventually_async(lambda: has_spares(bases))
+    assert start(bases) is not None
+    await bases.close()
 
 
 async def test_a_path_that_is_no_text_is_left_to_exec(bases: Bases) -> None:
