@@ -27,7 +27,7 @@ for this vassal:
 |---|---|
 | idle, start-timeout, stop-timeout | as above |
 | activation, on-change, need-app, backlog, repeat | as above |
-| bases | as above ([bases.md](bases.md)) |
+| bases | as above, and no more than there ([bases.md](bases.md)) |
 | byte-compile | as above ([pythons.md](pythons.md#byte-code)) |
 | memory-max, memory-high, pids-max, nofile, nice | as above ([limits.md](limits.md)) |
 | cpu-weight, cpu-max, io-weight | as above |

@@ -232,15 +232,15 @@ class UwsgiLauncher:
     def _sharing(self, spec: Spec, home: str, limits: Limits) -> Sharing | None:
         """What makes a base of its home worth it. Root imports nothing of such a home. A base is
         held by a control group alone, which ends all that its modules have started."""
-        user = spec.identity or self._user
-        if user.uid == 0 or not self._bounds.groups.can_make:
+        user, options = spec.identity or self._user, uwsgi_options(spec)
+        if user.uid == 0 or not options.has_home_base or not self._bounds.groups.can_make:
             return None
         return Sharing(
             home=Home(
                 home, user_of(spec.identity), spec.no_new_privs, self._bounds.open_files_of(limits)
             ),
             domain=spec.domain,
-            variables=frozenset(uwsgi_options(spec).variables),
+            variables=frozenset(options.variables),
             environment=environment_of(user, os.environ),
             limits=limits,
             group=partial(group_of_base, self._bounds.groups, user.uid),

@@ -66,8 +66,9 @@ class UwsgiOptions(RuntimeOptions):
     after whose failure uWSGI serves on and passes no stop on. `vacuums`: its end deletes files by
     their paths, which a successor may have made anew. `pidfiles` are where it may write its pid.
     `home` is the home of Python that the ini names, empty for none. `by_exec` is why the app cannot
-    be forked from a base, as an option of its ini, empty if it can. `variables` of the environment
-    are set by the ini."""
+    be forked from a base, as an option of its ini, empty if it can. `has_home_base`: it may be
+    forked from a base of its virtual environment. `variables` of the environment are set by the
+    ini."""
 
     name: Literal["uwsgi"] = "uwsgi"
     socket_option: str = "socket"
@@ -85,6 +86,7 @@ class UwsgiOptions(RuntimeOptions):
     pidfiles: tuple[str, ...] = ()
     home: str = ""
     by_exec: str = ""
+    has_home_base: bool = True
     variables: tuple[str, ...] = ()
 
     @property

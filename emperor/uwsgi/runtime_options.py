@@ -139,6 +139,10 @@ def _by_exec(case: _Case) -> str:
     return why_by_exec(case.ini)
 
 
+def _has_home_base(case: _Case) -> bool:
+    return case.settings.bases is not Bases.STANDARD
+
+
 def _variables(case: _Case) -> tuple[str, ...]:
     return variables_of(case.ini)
 
@@ -154,5 +158,6 @@ _VALUES: RulesByName[tuple[str, Callable[[_Case], object]]] = RulesByName({
     ("pidfiles", _pidfiles): _PIDFILES,
     ("home", _home): HOMES | {of_emperor("python-home")},
     ("by_exec", _by_exec): BY_EXEC | {of_emperor(key) for key in _CHOOSE_EXEC},
+    ("has_home_base", _has_home_base): {of_emperor("bases")},
     ("variables", _variables): VARIABLES,
 })  # fmt: skip

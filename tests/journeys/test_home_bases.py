@@ -148,6 +148,14 @@ def test_what_the_environment_decides_is_decided_by_each_app(backend: Backend, h
     assert backend.started("fourth.example") == f"forked from a base of {home}"
 
 
+def test_an_app_may_choose_the_standard_library_alone(backend: Backend, home: Path) -> None:
+    base = shared(backend, home)
+    text = f"[uwsgi]\nhome = {home}\nfile = {home.parent}/app.py\n[emperor]\nuid = nobody\n"
+    backend.drop(THIRD, f"{text}bases = standard\n")
+    assert told(backend, THIRD)["imported_by"] != base["pid"]
+    assert backend.started(THIRD) == "forked from a base"
+
+
 # What a module does at its import, and why a base must not have it.
 BAD = {
     "thread": ("import threading as t\nt.Thread(target=t.Event().wait).start()", "a thread"),
