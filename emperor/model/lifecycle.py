@@ -284,32 +284,42 @@ RESTS = frozenset({State.PARKED})
 MOVING = frozenset({State.STARTING, State.STOPPING, State.RELOADING})
 
 
+class PendingChange(Enum):
+    """What becomes of the event that waits until a process has left its slot."""
+
+    KEPT = "kept"
+    RELEASED = "released"  # it is handled next
+    REPLACED = "replaced"  # by what the transition owes, if anything
+
+
+class ErrorChange(Enum):
+    """What becomes of the last error of the vassal, and of the orders under way."""
+
+    KEPT = "kept"
+    SET = "set"  # to the reason of the event
+    CLEARED = "cleared"  # the app accepts, so earlier errors are over
+
+
+_PENDING = {
+    **dict.fromkeys(DEPARTURES, PendingChange.RELEASED),
+    **dict.fromkeys(KEEPS_PENDING, PendingChange.KEPT),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """All that follows from one event.
-
-    `to` and `move` come from the table. `owes` is an event to handle as soon as a process has left
-    its slot; `keeps_pending` tells that an event which waits for that goes on waiting, and
-    `releases_pending` that it is handled next. `pardons`: failures in a row count from zero again.
-    `notes_stop`: the app stops or has died, so when and why is noted. `is_error`: the reason of
-    the event is the last error of the vassal, and of the orders under way. `clears_error`: the app
-    accepts, so earlier errors are over. `is_warning`: an administrator should look at it.
-    `wakes_again`: the app never sleeps, and a demand follows. `answers_queue`: no app will accept
-    what waits on the listener, since maintenance has begun.
-    """
+    """All that follows from one event. `to`, `move` and `owes` come from the table."""
 
     to: State
     move: Move
     owes: Event | None
-    keeps_pending: bool
-    releases_pending: bool
-    pardons: bool
-    notes_stop: bool
-    is_error: bool
-    clears_error: bool
-    is_warning: bool
-    wakes_again: bool
-    answers_queue: bool
+    pending: PendingChange
+    last_error: ErrorChange
+    pardons: bool  # failures in a row count from zero again
+    notes_stop: bool  # the app stops or has died, so when and why is noted
+    is_warning: bool  # an administrator should look at it
+    wakes_again: bool  # the app never sleeps, and a demand follows
+    answers_queue: bool  # no app will accept what waits on the listener: maintenance has begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,16 +349,15 @@ def decide(
     has_died = state in SERVING and event in (Event.EXITED, Event.ENDED, Event.FAILED)
     successor_failed = event is Event.SECOND_EXITED and state is State.RELOADING
     is_error = event is Event.FAILED or successor_failed or (has_died and event is Event.EXITED)
+    otherwise = ErrorChange.CLEARED if event is Event.ACCEPTING else ErrorChange.KEPT
     return Decision(
         to=transition.to,
         move=transition.move,
         owes=transition.owes,
-        keeps_pending=event in KEEPS_PENDING,
-        releases_pending=event in DEPARTURES,
+        pending=_PENDING.get(event, PendingChange.REPLACED),
+        last_error=ErrorChange.SET if is_error else otherwise,
         pardons=event in PARDONS or (has_died and event is not Event.FAILED),
         notes_stop=has_died or (transition.to in STOPS and transition.to is not state),
-        is_error=is_error,
-        clears_error=event is Event.ACCEPTING,
         is_warning=is_error or event is Event.DEADLINE,
         wakes_again=conditions.stays_up and transition.to in RESTS and not is_closed,
         answers_queue=is_closed and (state not in RESTS or event is Event.MAINTENANCE_ON),

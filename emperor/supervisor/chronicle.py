@@ -23,7 +23,7 @@ from emperor.model.history import (
     kind_of,
     wake_of,
 )
-from emperor.model.lifecycle import DEPARTURES, SERVING, Decision, Event, State
+from emperor.model.lifecycle import DEPARTURES, SERVING, Decision, ErrorChange, Event, State
 from emperor.model.ports import Ports, Recorder
 from emperor.model.status import Level, TransitionEvent
 from emperor.supervisor.events import transition_event
@@ -74,15 +74,16 @@ class Chronicle:
 
     def _facts(self, before: State, what: Occurrence, decision: Decision) -> Iterator[Fact]:
         vassal, child = what.vassal, what.child
+        is_error = decision.last_error is ErrorChange.SET
         if what.event is Event.ACCEPTING and child:
             yield self._started(what, StartOutcome.ACCEPTED)
         elif what.event in DEPARTURES and (child is None or child.boot.accepting is None):
             failed, abandoned = StartOutcome.FAILED, StartOutcome.ABANDONED
-            yield self._started(what, failed if decision.is_error else abandoned)
+            yield self._started(what, failed if is_error else abandoned)
         served = child if what.event in DEPARTURES else vassal.lead
         if before in SERVING and decision.notes_stop and served:
             kind = StopKind.ENDED if what.event is Event.ENDED else StopKind.STOPPED
-            kind = StopKind.DIED if decision.is_error else kind
+            kind = StopKind.DIED if is_error else kind
             seconds = round(served.served_seconds(self._clock.time()), 1)
             reason = what.why[:LONGEST_TEXT]
             yield Stopped(_subject(vassal), PastStop(self._wall_clock(), kind, reason, seconds))

@@ -20,8 +20,10 @@ from emperor.model.lifecycle import (
     RESTS,
     Conditions,
     Decision,
+    ErrorChange,
     Event,
     IllegalEvent,
+    PendingChange,
     State,
     decide,
     is_in_maintenance,
@@ -283,7 +285,7 @@ class Governor:
             return
         changed = turn(vassal.state, event, versions.present(vassal))
         decision = boots_good_version(decision) if changed is Turn.FALL_BACK else decision
-        released = vassal.pending_event if decision.releases_pending else None
+        released = vassal.pending_event if decision.pending is PendingChange.RELEASED else None
         self._change(what, decision, changed)
         next_up = self._apply(vassal, what.cause)
         if next_up is None and released:
@@ -305,13 +307,12 @@ class Governor:
         if what.event is Event.FAILED and decision.to is State.THROTTLED:
             self._effects.replace_listener(vassal)
             detail = f"{why}; it is not started for {self._throttle.begin(vassal):.1f} s"
-        if decision.is_error or decision.clears_error:
-            vassal.last_error = why if decision.is_error else None
+        vassal.note_error(decision.last_error, why)
         if decision.pardons:
             vassal.consecutive_failures = 0
         if what.event in PARDONS:
             vassal.early_ends = 0
-        if not decision.keeps_pending:
+        if decision.pending is not PendingChange.KEPT:
             owes = decision.owes
             vassal.pending_event = PendingEvent(owes, what.cause) if owes else None
         if decision.answers_queue:
@@ -323,9 +324,8 @@ class Governor:
             detail = fallen_back or detail
             if vassal.lead is None and not vassal.listener.is_in_place():
                 self._effects.replace_listener(vassal)
-        if decision.is_error or decision.clears_error:
-            for order in vassal.orders:
-                order.failure = vassal.last_error or fallen_back
+        if decision.last_error is not ErrorChange.KEPT:
+            vassal.note_failure_of_orders(vassal.last_error or fallen_back)
         vassal.state = decision.to
         if vassal.state is not before:
             vassal.since = self.now()

@@ -22,8 +22,7 @@ class GovernorPermission:
     def forbid(self, domain: str, why: str) -> None:
         """The app may not run on this machine any more."""
         if vassal := self._governor.vassals.get(domain):
-            for order in vassal.orders:
-                order.failure = why
+            vassal.note_failure_of_orders(why)
             cause = Cause(why, self._governor.now())
             self._governor.handle(Occurrence(vassal, Event.IDLE, cause))
 

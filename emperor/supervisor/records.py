@@ -11,7 +11,7 @@ from operator import attrgetter
 
 from emperor.model.cause import Cause
 from emperor.model.estimate import SLOW_SECONDS, usual
-from emperor.model.lifecycle import MOVING, WAKES, Event, Move, State
+from emperor.model.lifecycle import MOVING, WAKES, ErrorChange, Event, Move, State
 from emperor.model.policy import SETTLED_SECONDS
 from emperor.model.ports import Listener, Process, Timer
 from emperor.model.posture import Posture, Role
@@ -158,6 +158,21 @@ class Vassal(VassalRecord):
     def reported_state(self) -> ReportedState:
         """The state as administrators are told."""
         return reported(self.state)
+
+    def note_error(self, change: ErrorChange, why: str) -> None:
+        """Change the last error after an event with the reason `why`."""
+        match change:
+            case ErrorChange.SET:
+                self.last_error = why
+            case ErrorChange.CLEARED:
+                self.last_error = None
+            case ErrorChange.KEPT:
+                pass
+
+    def note_failure_of_orders(self, why: str | None) -> None:
+        """Note why the orders under way have failed; None: they have not."""
+        for order in self.orders:
+            order.failure = why
 
     def report_orders(self, fault: str | None = None) -> None:
         """Tell the outcome of all orders: the vassal is at rest, or gone, or a fault ended it."""

@@ -17,10 +17,12 @@ from emperor.model.lifecycle import (
     ByRoom,
     Conditions,
     Decision,
+    ErrorChange,
     Event,
     IllegalEvent,
     Move,
     NoTransition,
+    PendingChange,
     Room,
     State,
     Transition,
@@ -255,14 +257,14 @@ def test_the_other_rules_hold_in_every_cell(state: State, event: Event) -> None:
         enters_stop = decision.to is not state and decision.to in (State.STOPPING, State.REMOVED)
         assert decision.notes_stop == (died or enters_stop)
         assert decision.pardons == (event in orders or (died and event is not Event.FAILED))
-        assert decision.keeps_pending == (event is Event.DEADLINE)
+        assert (decision.pending is PendingChange.KEPT) == (event is Event.DEADLINE)
         is_departure = event in (*exits, Event.SECOND_EXITED)
-        assert decision.releases_pending == is_departure
+        assert (decision.pending is PendingChange.RELEASED) == is_departure
         successor_failed = (state, event) == (State.RELOADING, Event.SECOND_EXITED)
         is_error = (died and event is Event.EXITED) or event is Event.FAILED or successor_failed
-        assert decision.is_error == is_error
+        assert (decision.last_error is ErrorChange.SET) == is_error
         assert decision.is_warning == (is_error or event is Event.DEADLINE)
-        assert decision.clears_error == (event is Event.ACCEPTING)
+        assert (decision.last_error is ErrorChange.CLEARED) == (event is Event.ACCEPTING)
 
 
 @pytest.mark.parametrize(("state", "event"), CELLS)
