@@ -57,16 +57,21 @@ class Link:
     def refusal(self) -> str:
         """Why a new daemon could not go on with what the file says now; empty if it can."""
         try:
-            now = usable_access(self._file)
+            self._usable()
         except SettingsError as error:
             return str(error)
+        return ""
+
+    def _usable(self) -> RegistryAccess:
+        """What the file says now. Raises SettingsError if a new daemon could not go on with it."""
+        now = usable_access(self._file)
         if self._access and now.prefix != self._access.prefix:
-            return (
+            raise SettingsError(
                 f"cannot use the prefix {now.prefix} of {self._file} in the place of"
                 f" {self._access.prefix}: this machine holds what is below that; stop emperord,"
                 " then start it"
             )
-        return ""
+        return now
 
     def news(self) -> str | None:
         """How the file differs from what is in use; None: it does not."""
@@ -80,9 +85,11 @@ class Link:
         return news
 
     def _judge(self, in_use: RegistryAccess) -> str | None:
-        if why := self.refusal():
-            return f"{why}; what was read before is still in use"
-        if load_access(self._file) == in_use:
+        try:
+            now = self._usable()
+        except SettingsError as error:
+            return f"{error}; what was read before is still in use"
+        if now == in_use:
             return None
         return f"{self._file} has changed: `systemctl reload emperord` takes it up"
 

@@ -18,6 +18,7 @@ from emperor.registry.etcd_http import CONNECTIONS_TO_A_MEMBER, Question
 from emperor.registry.etcd_members import RANGE
 from emperor.registry.link import Link
 from emperor.registry.port import Connection
+from emperor.registry.usable_access import usable_access
 from tests.etcd_cluster import EtcdCluster, etcd_cluster
 from tests.eventually import eventually_async
 
@@ -132,3 +133,27 @@ async def test_a_connection_is_opened_after_a_fault(
         assert await link.connection()
         await link.close()
     assert "cannot keep a connection to the registry: a fault in emperord" in caplog.text
+
+
+async def test_a_file_that_changes_while_it_is_judged_is_judged_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "registry.ini"
+    text = "[registry]\nendpoints = http://127.0.0.1:1\n"
+    file.write_text(text)
+
+    def read_before_a_change(file: Path) -> RegistryAccess:
+        access = usable_access(file)
+        file.write_text("wrong\n")
+        return access
+
+    async with asyncio.TaskGroup() as tasks:
+        link = Link(file, tasks)
+        await link.connection()
+        with monkeypatch.context() as patched:
+            patched.setattr(link_module, "usable_access", read_before_a_change)
+            assert link.news() is None
+        assert "what was read before is still in use" in (link.news() or "")
+        file.write_text(text)
+        assert link.news() is None
+        await link.close()
