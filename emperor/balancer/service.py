@@ -20,12 +20,12 @@ from emperor.balancer.state_publisher import StatePublisher
 from emperor.linux.sd_notify import Notifier
 from emperor.model.balancer_settings import BalancerSettings, read_balancer_settings
 from emperor.model.balancer_state import BalancerState
-from emperor.model.registry_access import RegistryAccess
+from emperor.model.registry_access import RegistryAccess, read_access
 from emperor.model.registry_keys import Keys
 from emperor.model.section import SettingsError
-from emperor.registry.access import load_access
+from emperor.registry.access import text_of
 from emperor.registry.etcd import Etcd
-from emperor.registry.usable_access import usable_access
+from emperor.registry.usable_access import require_usable
 
 log = logging.getLogger("emperord.service")
 
@@ -41,8 +41,10 @@ class AgentConfig:
 
 def read_config(config: Path) -> AgentConfig:
     """What the file says. Raises SettingsError, also if the list cannot be used."""
-    access = load_access(config)
-    settings = read_balancer_settings(config.read_text(encoding="utf-8"), str(config))
+    # Read once: somebody may be writing it now.
+    text = text_of(config)
+    access = read_access(text, str(config))
+    settings = read_balancer_settings(text, str(config))
     file = ListFile(settings.list_file)
     try:
         file.check()
@@ -56,8 +58,9 @@ def read_config(config: Path) -> AgentConfig:
 def read_usable_config(config: Path) -> AgentConfig:
     """What the file says, if all files that it names can be used too. A start does not need that:
     it waits for files that are renewed at that moment. Raises SettingsError."""
-    usable_access(config)
-    return read_config(config)
+    found = read_config(config)
+    require_usable(found.access, config)
+    return found
 
 
 class Service:

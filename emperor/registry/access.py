@@ -12,7 +12,7 @@ _LONGEST_FILE_BYTES = 64 << 10
 
 def load_access(path: str | Path = DEFAULT_FILE) -> RegistryAccess:
     """What the file says. Raises SettingsError."""
-    return read_access(_text(Path(path)), str(path))
+    return read_access(text_of(Path(path)), str(path))
 
 
 def read_password(path: Path) -> str:
@@ -20,13 +20,14 @@ def read_password(path: Path) -> str:
 
     Raises SettingsError.
     """
-    text = _text(path, is_secret=True)
+    text = text_of(path, is_secret=True)
     if not (password := text.partition("\n")[0].rstrip("\r")):
         raise SettingsError(f"cannot read {path}: it has no password in its first line")
     return password
 
 
-def _text(path: Path, is_secret: bool = False) -> str:
+def text_of(path: Path, is_secret: bool = False) -> str:
+    """The text of a file; a secret must not be open to every user. Raises SettingsError."""
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode

@@ -13,6 +13,12 @@ from emperor.registry.signers_file import load_check
 def usable_access(file: Path) -> RegistryAccess:
     """What the file says. Raises SettingsError for what cannot be used. Nobody is asked."""
     access = load_access(file)
+    require_usable(access, file)
+    return access
+
+
+def require_usable(access: RegistryAccess, file: Path) -> None:
+    """Raises SettingsError if a file cannot be used that `file` names, which says `access`."""
     try:
         tls_context(access)
     except OSError as error:
@@ -22,4 +28,3 @@ def usable_access(file: Path) -> RegistryAccess:
     if access.password_file:
         read_password(access.password_file)
     load_check(access.signers_file)
-    return access

@@ -7,9 +7,11 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
+from emperor.balancer.service import read_usable_config
 from emperor.model.balancer_list import MARK
 from emperor.model.registry_keys import Keys
 from emperor.model.slot_table import SlotTable, encoded, forced, with_slot, with_weights
@@ -239,3 +241,24 @@ def test_a_list_that_it_cannot_read_is_told_once(cluster: EtcdCluster, folder: P
     assert program.process.wait(30) == os.EX_CONFIG
     assert f"cannot use {program.file}: Is a directory" in program.log
     assert "Traceback" not in program.log
+
+
+def test_a_file_that_goes_while_it_is_read_ends_no_agent(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = folder / "registry.ini"
+    config.write_text(
+        "[registry]\nendpoints = http://127.0.0.1:1\n"
+        f"[balancer]\nlist-file = {folder}/backends.lua\n"
+    )
+    really_open = Path.open
+
+    def open_and_remove(path: Path, mode: str) -> IO[Any]:
+        opened = really_open(path, mode)
+        path.unlink()
+        return opened
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", open_and_remove)
+        found = read_usable_config(config)
+    assert found.access.endpoints == ("http://127.0.0.1:1",)
