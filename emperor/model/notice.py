@@ -148,6 +148,14 @@ _MANY: Mapping[NoticeKind, str] = {
 }
 
 
+class Fate(Enum):
+    """What became of a notice for one sender, in the end."""
+
+    SENT = "sent"
+    FAILED = "failed"
+    DROPPED = "dropped"
+
+
 @dataclass(frozen=True, slots=True)
 class NoticeContent:
     """A notice without what the world adds: its id, its time and the machine."""

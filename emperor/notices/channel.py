@@ -10,17 +10,16 @@ from functools import partial
 
 from emperor.guarded import guarded
 from emperor.model.admission import Bursts
-from emperor.model.notice import Notice, retry_seconds
+from emperor.model.notice import Fate, Notice, retry_seconds
 from emperor.model.ports import Gate
 from emperor.notices.senders import Delivery, DeliveryStatus, Sender
 
 log = logging.getLogger("emperord.channel")
 
 MOST_WAITING = 100
-SENT, FAILED, DROPPED = "sent", "failed", "dropped"
 
-# Told the name of the sender, and one of these three.
-Count = Callable[[str, str], None]
+# Told the name of the sender.
+Count = Callable[[str, Fate], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class Channel:
         if len(self._waiting) >= MOST_WAITING:
             # The first one is being sent.
             del self._waiting[1]
-            self._count(self.name, DROPPED)
+            self._count(self.name, Fate.DROPPED)
             if self._drops.begins(self.name, asyncio.get_running_loop().time()):
                 log.warning(
                     "%d notices wait for %s, and older ones are dropped; the metric"
@@ -73,7 +72,7 @@ class Channel:
     async def once(self, notice: Notice) -> Delivery:
         """Send it now, without another try."""
         delivery = await self._ports.gate.repeat(partial(self._attempt, notice))
-        self._count(self.name, SENT if delivery.is_sent else FAILED)
+        self._count(self.name, Fate.SENT if delivery.is_sent else Fate.FAILED)
         return delivery
 
     def stop(self) -> None:
@@ -87,7 +86,7 @@ class Channel:
                 while self._waiting:
                     is_sent = await self._send(self._waiting[0])
                     self._waiting.popleft()
-                    self._count(self.name, SENT if is_sent else FAILED)
+                    self._count(self.name, Fate.SENT if is_sent else Fate.FAILED)
         finally:
             self._task = None
 

@@ -21,6 +21,7 @@ from emperor.model.history import (
     Stopped,
     phases_of,
 )
+from emperor.model.notice import Fate
 from emperor.model.status import TransitionEvent
 from emperor.uwsgi.start import FORKED
 from emperor.web.aiohttp_server import web
@@ -36,7 +37,7 @@ from emperor.web.metrics import (
 )
 
 _RUNTIMES = ("base", "exec", "none")
-_NOTICES = (("sent", "failed", "dropped"), ("notify-command", "notify-url"))
+_NOTICES = ([fate.value for fate in Fate], ("notify-command", "notify-url"))
 # As nginx logs it: the client has closed the connection.
 _LEFT = "499"
 _FAULT = "500"
@@ -125,9 +126,9 @@ class Counters:
             case Stopped(stop=stop):
                 self._numbers[ENDS][stop.kind.value,] += 1
 
-    def notice(self, way: str, outcome: str) -> None:
+    def notice(self, sender: str, fate: Fate) -> None:
         """Count a notice that was sent, given up or dropped."""
-        self._numbers[NOTICES][outcome, way] += 1
+        self._numbers[NOTICES][fate.value, sender] += 1
 
     def _wake(self, start: PastStart, seconds: float) -> None:
         self._times[WAKES].add(seconds, start.outcome.value, _runtime(start))

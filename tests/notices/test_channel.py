@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from emperor.handover.gate import Gate
-from emperor.model.notice import Notice, NoticeKind
+from emperor.model.notice import Fate, Notice, NoticeKind
 from emperor.notices.channel import MOST_WAITING, Channel, ChannelPorts
 from emperor.notices.senders import Delivery, DeliveryStatus
 from tests.eventually import eventually_async
@@ -49,8 +49,8 @@ def _ports(tasks: asyncio.TaskGroup) -> ChannelPorts:
 
 
 class _Counts(Counter[str]):
-    def count(self, _sender: str, fate: str) -> None:
-        self[fate] += 1
+    def count(self, _sender: str, fate: Fate) -> None:
+        self[fate.value] += 1
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ async def test_what_is_on_its_way_at_a_stop_still_waits() -> None:
 async def test_a_fault_does_not_end_the_sending_of_later_notices(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def faulty(_name: str, _fate: str) -> None:
+    def faulty(_name: str, _fate: Fate) -> None:
         raise ZeroDivisionError
 
     sender = _Sender()
