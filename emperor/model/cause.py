@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from enum import Enum
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,14 @@ _TRACEPARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 def traceparent_of(text: str | None) -> str | None:
     """A `traceparent` that is valid by its form; None for any other text."""
     return text if text and _TRACEPARENT.fullmatch(text) else None
+
+
+class StartMethod(Enum):
+    """How a process is started."""
+
+    FORK = "fork"
+    """from a base"""
+    EXEC = "exec"
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import Enum
 from typing import TypeVar
 
-from emperor.model.cause import Boot, Cause
+from emperor.model.cause import Boot, Cause, StartMethod
 from emperor.model.status import Wake
 
 K = TypeVar("K", bound=Hashable)
@@ -276,11 +276,12 @@ class Subject:
 @dataclass(frozen=True, slots=True)
 class Started:
     """A start has come to its end, `seconds` after the demand. `generation` is the number of the
-    spawn, None where there was none."""
+    spawn, and `method` how it was done; None where there was none."""
 
     subject: Subject
     generation: int | None
     start: PastStart
+    method: StartMethod | None
     seconds: float
 
 
@@ -291,6 +292,7 @@ class Replied:
     subject: Subject
     generation: int
     start: PastStart
+    method: StartMethod | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from emperor.model.cause import Boot, Cause, Stop
+from emperor.model.cause import Boot, Cause, StartMethod, Stop
 from emperor.model.lifecycle import Event, State
 from emperor.model.posture import Role
 from emperor.model.slow_imports import SlowImport
@@ -53,8 +53,9 @@ class ProcessRef:
     by the inode of its end of the pipe. `stop_heard_by` are the pids of the workers that were
     there when the process was told to stop, None before. `copy` is the path of the copy that it
     reads instead of its definition; empty: it reads the definition itself. `group` is the name of
-    its control group, empty where it has none. `way` says how it was started, for people; empty
-    where an earlier version did so. The process keeps the reference up to date.
+    its control group, empty where it has none. `method` is how it was started, and `way` says that
+    to people, with the reason; None and empty where it was not, or where an earlier version did so.
+    The process keeps the reference up to date.
     """
 
     runtime: str
@@ -66,6 +67,7 @@ class ProcessRef:
     copy: str = ""
     group: str = ""
     way: str = ""
+    method: StartMethod | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +208,17 @@ def decoder(runtimes: Mapping[str, type[RuntimeOptions]]) -> Callable[[bytes], V
         for process in (record.lead, record.second):
             if process:
                 _known(runtimes, process.ref.runtime)
+                _complete(process.ref)
         return record
 
     return decode
+
+
+def _complete(ref: ProcessRef) -> None:
+    """Earlier versions kept the words alone."""
+    if ref.method is None and ref.way:
+        is_forked = ref.way.startswith("forked from a base")
+        ref.method = StartMethod.FORK if is_forked else StartMethod.EXEC
 
 
 def _known(runtimes: Mapping[str, type[RuntimeOptions]], name: str) -> type[RuntimeOptions]:

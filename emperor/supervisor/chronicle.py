@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from emperor.model.cause import Cause
+from emperor.model.cause import Cause, StartMethod
 from emperor.model.history import (
     LONGEST_TEXT,
     VISITORS,
@@ -94,11 +94,11 @@ class Chronicle:
         start = self._start(what.cause, child, outcome, error)
         generation = child.generation if child else None
         seconds = self._clock.time() - what.cause.at
-        return Started(_subject(what.vassal), generation, start, seconds)
+        return Started(_subject(what.vassal), generation, start, _method(child), seconds)
 
     def _replied(self, vassal: Vassal, child: Child) -> Iterator[Fact]:
         start = self._start(child.boot.cause, child, StartOutcome.ACCEPTED, None)
-        yield Replied(_subject(vassal), child.generation, start)
+        yield Replied(_subject(vassal), child.generation, start, _method(child))
 
     def _start(
         self, cause: Cause, child: Child | None, outcome: StartOutcome, error: str | None
@@ -119,6 +119,10 @@ def _caught() -> Iterator[None]:
         yield
     except Exception:
         log.exception("cannot keep what has happened: a fault in emperord")
+
+
+def _method(child: Child | None) -> StartMethod | None:
+    return child.process.ref.method if child else None
 
 
 def _subject(vassal: Vassal) -> Subject:

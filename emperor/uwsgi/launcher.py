@@ -16,6 +16,7 @@ from emperor.linux.holders import holder_of
 from emperor.linux.log_owner import has_no_room
 from emperor.linux.orphans import Family
 from emperor.linux.processes import LedProcess, leader_with_socket
+from emperor.model.cause import StartMethod
 from emperor.model.limits import Limits
 from emperor.model.ports import (
     CannotLaunch,
@@ -312,8 +313,8 @@ def _pass_on(memory: Mapping[str, int | None], fds: dict[int, int], env: dict[st
             env[variable] = str(max(fds))
 
 
-def _note_way(ref: ProcessRef, way: str) -> None:
-    ref.way = way
+def _note_way(ref: ProcessRef, method: StartMethod, way: str) -> None:
+    ref.method, ref.way = method, way
 
 
 def _why_unusable(binary: str) -> str:

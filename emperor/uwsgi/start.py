@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from emperor.bases.bases import Bases, Forked
@@ -14,12 +15,13 @@ from emperor.bases.order import App, Order, Place, User
 from emperor.bases.request import Request, Sharing
 from emperor.linux.groups import entering
 from emperor.linux.processes import LedProcess, Spawner, as_identity
+from emperor.model.cause import StartMethod
 from emperor.model.ports import CannotLaunch, Exit
 from emperor.model.spec import Identity
 from emperor.uwsgi.boot_files import BootFiles
 
-FORKED = "forked from a base"
-BY_EXEC = "by exec"
+# Told how a process was started: as a value, and in words.
+OnWay = Callable[[StartMethod, str], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +53,25 @@ class Starter:
     bases: Bases
     boot_files: BootFiles
 
-    def start(
-        self, start: Start, on_exit: Callable[[Exit], None], on_way: Callable[[str], object]
-    ) -> LedProcess:
-        """The process of the app; `on_way` is told, in words, how it was started. Raises
-        CannotLaunch and OSError."""
+    def start(self, start: Start, on_exit: Callable[[Exit], None], on_way: OnWay) -> LedProcess:
+        """The process of the app; `on_way` is told how it was started. Raises CannotLaunch and
+        OSError."""
         why = start.by_exec or self.bases.why_none
         if not why:
             if forked := self._fork(start, on_exit, on_way):
-                on_way(f"{FORKED} of {forked.home}" if forked.home else FORKED)
+                of_home = f" of {forked.home}" if forked.home else ""
+                on_way(StartMethod.FORK, f"forked from a base{of_home}")
                 return forked.process
             why = "no base could fork it"
         process = self._exec(start, on_exit)
-        on_way(f"{BY_EXEC}: {why}")
+        _tell_exec(on_way, why)
         return process
 
     def _fork(
         self,
         start: Start,
         on_exit: Callable[[Exit], None],
-        on_way: Callable[[str], object],
+        on_way: OnWay,
     ) -> Forked | None:
         with ExitStack() as stack:
             entrances = []
@@ -86,7 +87,7 @@ class Starter:
                 entrances=entrances,
                 sharing=start.sharing,
                 on_exit=on_exit,
-                on_unfit=lambda why: on_way(f"{BY_EXEC}: {why}"),
+                on_unfit=partial(_tell_exec, on_way),
             )
             return self.bases.start(request)
 
@@ -97,6 +98,10 @@ class Starter:
         command = entering(start.entrances, start.open_files, start.nice, command)
         with _in_folder(start.folder):
             return self.spawner.spawn(command, start.environment, start.fds, on_exit)
+
+
+def _tell_exec(on_way: OnWay, why: str) -> None:
+    on_way(StartMethod.EXEC, f"by exec: {why}")
 
 
 def _order(start: Start) -> Order:

@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from itertools import accumulate, product
 
+from emperor.model.cause import StartMethod
 from emperor.model.history import (
     VISITORS,
     CauseKind,
@@ -23,7 +24,6 @@ from emperor.model.history import (
 )
 from emperor.model.notice import Fate
 from emperor.model.status import TransitionEvent
-from emperor.uwsgi.start import FORKED
 from emperor.web.aiohttp_server import web
 from emperor.web.metrics import (
     ENDS,
@@ -36,7 +36,7 @@ from emperor.web.metrics import (
     Described,
 )
 
-_RUNTIMES = ("base", "exec", "none")
+_RUNTIMES = {StartMethod.FORK: "base", StartMethod.EXEC: "exec", None: "none"}
 _NOTICES = ([fate.value for fate in Fate], ("notify-command", "notify-url"))
 # As nginx logs it: the client has closed the connection.
 _LEFT = "499"
@@ -99,7 +99,8 @@ class Counters:
             each: Histogram(each.bounds) for each in (START, WAKES, PHASES, HELD_SECONDS)
         }
         starts = product(
-            *([each.value for each in kind] for kind in (CauseKind, StartOutcome)), _RUNTIMES
+            *([each.value for each in kind] for kind in (CauseKind, StartOutcome)),
+            _RUNTIMES.values(),
         )
         self._numbers: dict[Described, Counter[Labels]] = {
             STARTED: Counter(dict.fromkeys(starts, 0)),
@@ -115,14 +116,14 @@ class Counters:
     def take(self, fact: Fact) -> None:
         """Count a fact."""
         match fact:
-            case Started(start=start):
-                labels = (start.cause.value, start.outcome.value, _runtime(start))
+            case Started(start=start, method=method):
+                labels = (start.cause.value, start.outcome.value, _RUNTIMES[method])
                 self._numbers[STARTED][labels] += 1
                 if start.cause in VISITORS:
-                    self._wake(start, fact.seconds)
-            case Replied(start=start):
+                    self._wake(start, _RUNTIMES[method], fact.seconds)
+            case Replied(start=start, method=method):
                 phase, took = phases_of(start.wake)[-1]
-                self._times[PHASES].add(took / 1000, phase.value, _runtime(start))
+                self._times[PHASES].add(took / 1000, phase.value, _RUNTIMES[method])
             case Stopped(stop=stop):
                 self._numbers[ENDS][stop.kind.value,] += 1
 
@@ -130,11 +131,11 @@ class Counters:
         """Count a notice that was sent, given up or dropped."""
         self._numbers[NOTICES][fate.value, sender] += 1
 
-    def _wake(self, start: PastStart, seconds: float) -> None:
-        self._times[WAKES].add(seconds, start.outcome.value, _runtime(start))
+    def _wake(self, start: PastStart, runtime: str, seconds: float) -> None:
+        self._times[WAKES].add(seconds, start.outcome.value, runtime)
         for phase, took in phases_of(start.wake) if start.outcome is StartOutcome.ACCEPTED else ():
             if phase is not Phase.FIRST_REPLY:
-                self._times[PHASES].add(took / 1000, phase.value, _runtime(start))
+                self._times[PHASES].add(took / 1000, phase.value, runtime)
 
     @web.middleware
     async def held(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -158,9 +159,3 @@ class Counters:
         """All of it so far."""
         times = {each: histogram.series() for each, histogram in self._times.items()}
         return Counted(times, deepcopy({each: dict(of) for each, of in self._numbers.items()}))
-
-
-def _runtime(start: PastStart) -> str:
-    if start.started is None:
-        return "none"
-    return "base" if start.started.startswith(FORKED) else "exec"

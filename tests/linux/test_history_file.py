@@ -16,6 +16,7 @@ import pytest
 
 from emperor.linux.history_file import VERSIONS, HistoryFile
 from emperor.linux.history_thread import HistoryThread
+from emperor.model.cause import StartMethod
 from emperor.model.history import (
     Batch,
     CauseKind,
@@ -72,7 +73,7 @@ def start(
     cause, outcome = kind
     error = "exit status 22" if outcome is StartOutcome.FAILED else None
     told = PastStart(wake(at, accepting_ms), cause, outcome, "by exec: bases = off", error)
-    return Started(Subject(domain, uid), 7, told, 0.1)
+    return Started(Subject(domain, uid), 7, told, StartMethod.EXEC, 0.1)
 
 
 def stop(
@@ -134,7 +135,7 @@ def test_a_first_reply_completes_the_newest_start_of_its_number(file: HistoryFil
     earlier, later = start(at=ago(hours=3)), start(at=ago(hours=1))
     replied = replace(later.start, wake=replace(later.start.wake, first_reply_ms=120.0))
     file.write(batch(earlier, start("b.example"), later))
-    file.write(batch(Replied(later.subject, 7, replied)))
+    file.write(batch(Replied(later.subject, 7, replied, later.method)))
     replies = [
         each.wake.first_reply_ms
         for each in file.past(replace(ALL, domains=("a.example",)), 9).starts

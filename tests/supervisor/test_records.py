@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from emperor.model.cause import Boot, Cause, Stop
+from emperor.model.cause import Boot, Cause, StartMethod, Stop
 from emperor.model.lifecycle import Event, State
 from emperor.model.posture import Role
 from emperor.model.slow_imports import SlowImport
@@ -93,3 +93,22 @@ def test_a_live_vassal_has_every_saved_field() -> None:
     for each in fields(VassalRecord):
         if each.name not in ("lead", "second", "listener_ref"):
             assert getattr(live, each.name) is getattr(FULL, each.name)
+
+
+@pytest.mark.parametrize(
+    ("way", "method"),
+    [
+        ("forked from a base of /srv/venv", StartMethod.FORK),
+        ("by exec: bases = off", StartMethod.EXEC),
+        ("", None),
+    ],
+)
+def test_earlier_versions_kept_how_an_app_started_in_words(
+    way: str, method: StartMethod | None
+) -> None:
+    plain = msgspec.msgpack.decode(encode(FULL))
+    plain["lead"]["ref"]["way"] = way
+    del plain["lead"]["ref"]["method"]
+    kept = decoder(RUNTIMES)(msgspec.msgpack.encode(plain))
+    assert kept.lead
+    assert (kept.lead.ref.way, kept.lead.ref.method) == (way, method)

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from emperor.model.cause import StartMethod
 from emperor.model.history import (
     CauseKind,
     PastStart,
@@ -22,7 +23,6 @@ from emperor.model.history import (
 from emperor.model.lifecycle import Event
 from emperor.model.registry_status import MembershipStatus, RegistryStatus
 from emperor.model.status import LimitHits, Report, ReportedState, TransitionEvent, Wake
-from emperor.uwsgi.start import FORKED
 from emperor.web.counters import Counters
 from emperor.web.exposition import exposition
 from emperor.web.metrics import HELD_SECONDS, METRICS
@@ -72,10 +72,11 @@ def _event(seconds: float | None) -> TransitionEvent:
 def _start(
     cause: CauseKind = CauseKind.HIT,
     outcome: StartOutcome = StartOutcome.ACCEPTED,
-    started: str | None = FORKED,
+    method: StartMethod | None = StartMethod.FORK,
 ) -> Started:
     wake = Wake("hit", None, None, None, None, None, NOW, 2.0, 52.0, 60.0, None, None, 1.0)
-    return Started(SUBJECT, 1, PastStart(wake, cause, outcome, started, None), 0.06)
+    started = None if method is None else "by some way"
+    return Started(SUBJECT, 1, PastStart(wake, cause, outcome, started, None), method, 0.06)
 
 
 def _full() -> Counters:
@@ -184,7 +185,7 @@ def test_a_wake_counts_by_its_phases() -> None:
     counters = Counters()
     counters.take(start := _start())
     reply = replace(start.start, wake=replace(start.start.wake, first_reply_ms=75.0))
-    counters.take(Replied(SUBJECT, 1, reply))
+    counters.take(Replied(SUBJECT, 1, reply, StartMethod.FORK))
     samples = _samples(REPORT, counters)
     sums = {phase: samples[f"emperord_wake_phase_seconds_sum phase={phase} runtime=base"]
             for phase in ("turn", "spawn", "load", "accept", "first-reply")}  # fmt: skip
@@ -198,11 +199,11 @@ def test_a_wake_counts_by_its_phases() -> None:
 @pytest.mark.parametrize(
     ("start", "labels", "is_wake"),
     [
-        (_start(CauseKind.ORDER, started=f"{FORKED} of /srv/venv"),
+        (_start(CauseKind.ORDER),
          "cause=order outcome=accepted runtime=base", False),
-        (_start(CauseKind.CONNECTION, started="by exec: bases = off"),
+        (_start(CauseKind.CONNECTION, method=StartMethod.EXEC),
          "cause=connection outcome=accepted runtime=exec", True),
-        (_start(outcome=StartOutcome.FAILED, started=None),
+        (_start(outcome=StartOutcome.FAILED, method=None),
          "cause=hit outcome=failed runtime=none", True),
         (_start(CauseKind.CHANGE, StartOutcome.ABANDONED),
          "cause=change outcome=abandoned runtime=base", False),

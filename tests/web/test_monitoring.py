@@ -13,6 +13,7 @@ import pytest
 
 from docs.monitoring_files import ALERTS, PANELS
 from emperor.balancer import metrics as agent
+from emperor.model.cause import StartMethod
 from emperor.model.history import (
     CauseKind,
     PastStart,
@@ -27,7 +28,6 @@ from emperor.model.history import (
 from emperor.model.lifecycle import Event
 from emperor.model.registry_status import MembershipStatus, RegistryStatus
 from emperor.model.status import LimitHits, ReportedState, TransitionEvent, Wake
-from emperor.uwsgi.start import FORKED
 from emperor.web.counters import Counters
 from emperor.web.exposition import exposition
 from emperor.web.metrics import HELD_SECONDS
@@ -60,16 +60,16 @@ class Daemon:
         self._scrapes += 1
         number = self._scrapes
         wake = Wake("hit", None, None, None, None, None, NOW, 2.0, 52.0, 60.0, None, None, 1.0)
-        start = PastStart(wake, CauseKind.HIT, StartOutcome.ACCEPTED, FORKED, None)
+        start = PastStart(wake, CauseKind.HIT, StartOutcome.ACCEPTED, "by exec", None)
         starting, running_now = ReportedState.STARTING, ReportedState.RUNNING
         self._counters.read(
             TransitionEvent(
                 number, NOW, "a.example", Event.ACCEPTING, starting, running_now, 0.06, ""
             )
         )
-        self._counters.take(Started(SUBJECT, number, start, 0.06))
+        self._counters.take(Started(SUBJECT, number, start, StartMethod.EXEC, 0.06))
         reply = replace(start, wake=replace(wake, first_reply_ms=75.0))
-        self._counters.take(Replied(SUBJECT, number, reply))
+        self._counters.take(Replied(SUBJECT, number, reply, StartMethod.EXEC))
         self._counters.take(Stopped(SUBJECT, PastStop(NOW, StopKind.DIED, "killed", 1.0)))
         self._counters._times[HELD_SECONDS].add(0.06, "200")
         now = report(replace(running("a.example"), starts=number), throttled("b.example"))

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
-from emperor.model.cause import Cause
+from emperor.model.cause import Cause, StartMethod
 from emperor.model.history import VassalStats
 from emperor.model.status import Refused, ReportedState, VassalStatus
 from emperor.supervisor.records import Vassal
-from emperor.uwsgi.start import FORKED
 from emperor.web.console.overview import ProblemRow, is_noted, not_served
 from emperor.web.console.shown_state import ShownState, shown_state
 from emperor.web.console.tenants import uid_text, wanted_tenant
@@ -139,7 +138,7 @@ def runtime_of(vassal: Vassal) -> str:
     """How the process was started that leads; empty: there is none."""
     if vassal.lead is None:
         return ""
-    return "base" if vassal.lead.process.ref.way.startswith(FORKED) else "exec"
+    return "base" if vassal.lead.process.ref.method is StartMethod.FORK else "exec"
 
 
 @dataclass(frozen=True, slots=True)
