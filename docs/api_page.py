@@ -14,10 +14,10 @@ from docs.folding import folded, folded_item
 from emperor.model.activity import Active, Activity, TenantCounts
 from emperor.model.authority import SCOPE, Caller, Operation, Scope, Verdict
 from emperor.model.bases_report import Base, BasesReport, LeftOut
+from emperor.model.cause import CauseKind
 from emperor.model.client_limits import BURST, MOST_PER_TENANT, PER_SECOND
 from emperor.model.events import MEANING as EVENTS
 from emperor.model.history import (
-    CauseKind,
     Hour,
     PastStart,
     PastStop,

@@ -10,10 +10,9 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from emperor.model.cause import VISITORS, CauseKind
 from emperor.model.history import (
     HOUR_SECONDS,
-    VISITORS,
-    CauseKind,
     Choice,
     Hour,
     Minute,

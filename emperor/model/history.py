@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import Enum
 from typing import TypeVar
 
-from emperor.model.cause import Boot, Cause, StartMethod
+from emperor.model.cause import Boot, Cause, CauseKind, StartMethod
 from emperor.model.status import Wake
 
 K = TypeVar("K", bound=Hashable)
@@ -25,27 +25,6 @@ HOUR_SECONDS = 3600
 
 class NoHistory(Exception):
     """The history cannot be written or read; the message says why, and what to do."""
-
-
-class CauseKind(Enum):
-    """What a process was started for."""
-
-    HIT = "hit"
-    """a request that nginx's fallback brought"""
-    CONNECTION = "connection"
-    """a connection on the socket"""
-    ORDER = "order"
-    """an order of `emperorctl`, or of the console"""
-    CHANGE = "change"
-    """its ini has changed"""
-    ALWAYS = "always"
-    """the app never sleeps (`always = true`, `idle = 0`)"""
-    OTHER = "other"
-    """anything else, as a socket that was taken away"""
-
-
-# Somebody waits for the app.
-VISITORS = frozenset({CauseKind.HIT, CauseKind.CONNECTION})
 
 
 class StartOutcome(Enum):
@@ -68,22 +47,6 @@ class StopKind(Enum):
     """it ended by an order that is not emperord's: `q`, a signal by hand"""
     DIED = "died"
     """it ended by itself, or was killed"""
-
-
-def kind_of(cause: Cause) -> CauseKind:
-    """The kind of a cause."""
-    if cause.nobody_waits:
-        return CauseKind.ALWAYS
-    if cause.by.startswith(("emperorctl ", "console ")):
-        return CauseKind.ORDER
-    return _KINDS.get(cause.by, CauseKind.OTHER)
-
-
-_KINDS = {
-    "hit": CauseKind.HIT,
-    "connection": CauseKind.CONNECTION,
-    "its ini changed": CauseKind.CHANGE,
-}
 
 
 def wake_of(cause: Cause, boot: Boot | None, at: datetime) -> Wake:

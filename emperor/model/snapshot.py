@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from emperor.model.cause import Boot, Cause, StartMethod, Stop
+from emperor.model.cause import Boot, Cause, StartMethod, Stop, with_kind
 from emperor.model.lifecycle import Event, State
 from emperor.model.posture import Role
 from emperor.model.slow_imports import SlowImport
@@ -208,17 +208,27 @@ def decoder(runtimes: Mapping[str, type[RuntimeOptions]]) -> Callable[[bytes], V
         for process in (record.lead, record.second):
             if process:
                 _known(runtimes, process.ref.runtime)
-                _complete(process.ref)
+        _complete(record)
         return record
 
     return decode
 
 
-def _complete(ref: ProcessRef) -> None:
-    """Earlier versions kept the words alone."""
-    if ref.method is None and ref.way:
-        is_forked = ref.way.startswith("forked from a base")
-        ref.method = StartMethod.FORK if is_forked else StartMethod.EXEC
+def _complete(record: VassalRecord) -> None:
+    """Add what earlier versions kept in words alone."""
+    for process in (record.lead, record.second):
+        if process:
+            process.boot.cause = with_kind(process.boot.cause)
+            ref = process.ref
+            if ref.method is None and ref.way:
+                is_forked = ref.way.startswith("forked from a base")
+                ref.method = StartMethod.FORK if is_forked else StartMethod.EXEC
+    if record.last_boot:
+        record.last_boot.cause = with_kind(record.last_boot.cause)
+    if record.queued_for:
+        record.queued_for = with_kind(record.queued_for)
+    if pending := record.pending_event:
+        record.pending_event = PendingEvent(pending.event, with_kind(pending.cause))
 
 
 def _known(runtimes: Mapping[str, type[RuntimeOptions]], name: str) -> type[RuntimeOptions]:

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from emperor.model.cause import Cause, StartMethod
+from emperor.model.cause import VISITORS, Cause, StartMethod
 from emperor.model.history import (
     LONGEST_TEXT,
-    VISITORS,
     Fact,
     Hit,
     PastStart,
@@ -20,7 +19,6 @@ from emperor.model.history import (
     StopKind,
     Stopped,
     Subject,
-    kind_of,
     wake_of,
 )
 from emperor.model.lifecycle import DEPARTURES, SERVING, Decision, ErrorChange, Event, State
@@ -60,7 +58,7 @@ class Chronicle:
 
     def reply(self, vassal: Vassal, child: Child) -> None:
         """A process has given its first reply."""
-        if kind_of(child.boot.cause) in VISITORS and child.boot.accepting is not None:
+        if child.boot.cause.kind in VISITORS and child.boot.accepting is not None:
             self._tell(self._replied(vassal, child))
 
     def hit(self, vassal: Vassal) -> None:
@@ -106,7 +104,7 @@ class Chronicle:
         boot = child.boot if child else None
         started = child.process.ref.way or None if child else None
         wake = wake_of(cause, boot, self._wall(cause.at))
-        return PastStart(wake, kind_of(cause), outcome, started, error)
+        return PastStart(wake, cause.kind, outcome, started, error)
 
     def _wall(self, moment: float) -> datetime:
         return self._wall_clock() + timedelta(seconds=moment - self._clock.time())

@@ -128,7 +128,7 @@ class Governor:
         if is_silent:
             self.follow(vassal, vassal.spec)
         else:
-            self.handle(Occurrence(vassal, Event.REVISED, Cause("its ini changed", self.now())))
+            self.handle(Occurrence(vassal, Event.REVISED, Cause.change(self.now())))
             self.checkpoint.save(vassal)
 
     def follow(self, vassal: Vassal, spec: Spec) -> None:
@@ -177,7 +177,7 @@ class Governor:
         order = Order(event)
         vassal.orders += (order,)
         versions.try_newest_at(vassal, event)
-        self.handle(Occurrence(vassal, event, Cause(by, self.now(), person=True)))
+        self.handle(Occurrence(vassal, event, Cause.order(by, self.now())))
         return order.outcome
 
     def kill_and_rebind(self, vassal: Vassal) -> None:
@@ -381,7 +381,7 @@ class Governor:
             self._finish(vassal)
         self._start_if_always_on(vassal)
         if self.maintenance.was_missed(vassal.spec.domain, vassal.in_maintenance):
-            cause = Cause("emperorctl maintenance on", self.now())
+            cause = Cause.order("emperorctl maintenance on", self.now())
             self.handle(Occurrence(vassal, Event.MAINTENANCE_ON, cause))
 
     def _give_up(self, vassal: Vassal) -> None:

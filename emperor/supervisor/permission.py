@@ -30,7 +30,7 @@ class GovernorPermission:
         """What forbade an app is over: it boots if it never sleeps."""
         vassal = self._governor.vassals.get(domain)
         if vassal and vassal.spec.never_sleeps and vassal.state in RESTS:
-            cause = Cause(why, self._governor.now(), nobody_waits=True)
+            cause = Cause.always(why, self._governor.now())
             self._governor.handle(Occurrence(vassal, Event.DEMAND, cause))
 
     def since_visitor(self, domain: str) -> float | None:

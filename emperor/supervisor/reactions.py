@@ -115,7 +115,7 @@ class Reactions:
             answer = unavailable_response(vassal.spec.protocol, closed) if closed else b""
             vassal.listener.refuse(answer)
         else:
-            cause = Cause("connection", self._clock.time())
+            cause = Cause.connection(self._clock.time())
             vassal.last_hit = cause.at
             self._core.chronicle.hit(vassal)
             self._core.handle(Occurrence(vassal, Event.DEMAND, cause))

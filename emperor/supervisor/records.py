@@ -256,7 +256,7 @@ class Occurrence:
     @classmethod
     def of_always_on(cls, vassal: Vassal, now: float) -> "Occurrence":
         """An app that runs always is not running."""
-        return cls(vassal, Event.DEMAND, Cause("it runs always", now, nobody_waits=True))
+        return cls(vassal, Event.DEMAND, Cause.always("it runs always", now))
 
     @property
     def why(self) -> str:

@@ -8,10 +8,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from itertools import accumulate, product
 
-from emperor.model.cause import StartMethod
+from emperor.model.cause import VISITORS, CauseKind, StartMethod
 from emperor.model.history import (
-    VISITORS,
-    CauseKind,
     Fact,
     PastStart,
     Phase,

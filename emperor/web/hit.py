@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from emperor.model.cause import Cause, traceparent_of
+from emperor.model.cause import Cause, CauseKind, traceparent_of
 
 # Characters of a header that are kept.
 LONGEST_VALUE = 200
@@ -70,6 +70,7 @@ class Hit:
             path=self.path,
             agent=self.agent,
             traceparent=self.traceparent,
+            kind=CauseKind.HIT,
         )
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from emperor.cli.history_lines import history_lines
 from emperor.cli.stats import page
+from emperor.model.cause import CauseKind
 from emperor.model.history import (
-    CauseKind,
     Hour,
     PastStart,
     PastStop,

@@ -16,10 +16,9 @@ import pytest
 
 from emperor.linux.history_file import VERSIONS, HistoryFile
 from emperor.linux.history_thread import HistoryThread
-from emperor.model.cause import StartMethod
+from emperor.model.cause import CauseKind, StartMethod
 from emperor.model.history import (
     Batch,
-    CauseKind,
     Choice,
     Fact,
     Hit,

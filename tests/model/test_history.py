@@ -10,39 +10,18 @@ from emperor.model.cause import Boot, Cause
 from emperor.model.history import (
     MOST_WAITING,
     Batch,
-    CauseKind,
     Hit,
     PastStop,
     StopKind,
     Stopped,
     Subject,
     hour_of,
-    kind_of,
     shares,
     wake_of,
 )
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 A, B = Subject("a.example", 1000), Subject("b.example", None)
-
-
-@pytest.mark.parametrize(
-    ("cause", "kind"),
-    [
-        (Cause("hit", 0.0, client="203.0.113.9"), CauseKind.HIT),
-        (Cause("connection", 0.0), CauseKind.CONNECTION),
-        (Cause("emperorctl start by uid 0", 0.0, person=True), CauseKind.ORDER),
-        (Cause("console restart by uid 0", 0.0, person=True), CauseKind.ORDER),
-        (Cause("emperorctl reload by uid 1000", 0.0, person=True), CauseKind.ORDER),
-        (Cause("its ini changed", 0.0), CauseKind.CHANGE),
-        (Cause("it runs always", 0.0, nobody_waits=True), CauseKind.ALWAYS),
-        (Cause("its socket was taken away", 0.0), CauseKind.OTHER),
-        (Cause("a word of a later version", 0.0), CauseKind.OTHER),
-    ],
-    ids=lambda value: value.value if isinstance(value, CauseKind) else value.by,
-)
-def test_a_cause_has_its_kind(cause: Cause, kind: CauseKind) -> None:
-    assert kind_of(cause) is kind
 
 
 def test_a_wake_counts_from_its_demand() -> None:

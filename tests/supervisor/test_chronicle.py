@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from emperor.model.cause import CauseKind
 from emperor.model.history import (
-    CauseKind,
     Fact,
     Hit,
     Replied,
@@ -99,6 +99,23 @@ def _is_removed(world: World) -> None:
     process.exits()
 
 
+def _is_woken_by_a_connection(world: World) -> None:
+    world.listener.connect()
+    world.launcher.last.accepts()
+
+
+def _is_revised(world: World) -> None:
+    old = world.run()
+    world.governor.revise(replace(SPEC, idle=5))
+    world.launcher.last.accepts()
+    old.exits()
+
+
+def _runs_always(world: World) -> None:
+    world.governor.revise(replace(SPEC, idle=0))
+    world.launcher.last.accepts()
+
+
 def _sleeps_and_is_removed(world: World) -> None:
     world.governor.dismiss("a.example")
 
@@ -117,6 +134,9 @@ def _sleeps_and_is_removed(world: World) -> None:
         (_is_restarted, ["accepted for hit",
                          "stopped after 60: emperorctl restart by uid 0", "accepted for order"]),
         (_is_removed, ["accepted for hit", "stopped after 60: its ini is gone"]),
+        (_is_woken_by_a_connection, ["hit", "accepted for connection"]),
+        (_is_revised, ["accepted for hit", "accepted for change"]),
+        (_runs_always, ["accepted for always"]),
         (_sleeps_and_is_removed, []),
     ],
     ids=lambda value: value.__name__.strip("_") if callable(value) else "",

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from emperor.model.cause import Boot, Cause, StartMethod, Stop
+from emperor.model.cause import Boot, Cause, CauseKind, StartMethod, Stop
 from emperor.model.lifecycle import Event, State
 from emperor.model.posture import Role
 from emperor.model.slow_imports import SlowImport
@@ -26,7 +26,7 @@ from emperor.supervisor.records import Child, Vassal
 from tests.supervisor.fake_launcher import RUNTIMES
 from tests.supervisor.world import SPEC, World
 
-CAUSE = Cause("hit", 1.0, "203.0.113.9", "7f3c0a", person=True)
+CAUSE = Cause("hit", 1.0, "203.0.113.9", "7f3c0a", person=True, kind=CauseKind.HIT)
 BOOT = Boot(CAUSE, 2.0, 3.0, 4.0, 5.0)
 MARK = ProcessRef("fake", 4711, 12, "/logs/a", 13, (1, 2), "/copy")
 CHILD = ProcessRecord(7, SPEC, MARK, BOOT, Role.SERVING, 8.0, "too slow", 3, Stamp(1, 2, 3, 4, 5))
@@ -112,3 +112,35 @@ def test_earlier_versions_kept_how_an_app_started_in_words(
     kept = decoder(RUNTIMES)(msgspec.msgpack.encode(plain))
     assert kept.lead
     assert (kept.lead.ref.way, kept.lead.ref.method) == (way, method)
+
+
+@pytest.mark.parametrize(
+    ("by", "nobody_waits", "kind"),
+    [
+        ("hit", False, CauseKind.HIT),
+        ("connection", False, CauseKind.CONNECTION),
+        ("emperorctl start by uid 0", False, CauseKind.ORDER),
+        ("console restart by uid 0", False, CauseKind.ORDER),
+        ("its ini changed", False, CauseKind.CHANGE),
+        ("it runs always", True, CauseKind.ALWAYS),
+        ("its socket was taken away", False, CauseKind.OTHER),
+    ],
+)
+def test_earlier_versions_kept_a_cause_in_words(
+    by: str, nobody_waits: bool, kind: CauseKind
+) -> None:
+    plain = msgspec.msgpack.decode(encode(FULL))
+    causes = [
+        plain["lead"]["boot"]["cause"], plain["second"]["boot"]["cause"],
+        plain["last_boot"]["cause"], plain["queued_for"], plain["pending_event"]["cause"],
+    ]  # fmt: skip
+    for each in causes:
+        each |= {"by": by, "nobody_waits": nobody_waits}
+        del each["kind"]
+    kept = decoder(RUNTIMES)(msgspec.msgpack.encode(plain))
+    assert kept.lead and kept.second and kept.last_boot and kept.queued_for and kept.pending_event
+    found = [
+        kept.lead.boot.cause, kept.second.boot.cause, kept.last_boot.cause, kept.queued_for,
+        kept.pending_event.cause,
+    ]  # fmt: skip
+    assert [each.kind for each in found] == [kind] * 5

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from emperor.model.cause import Cause
+from emperor.model.cause import Cause, CauseKind
 from emperor.model.lifecycle import Event, State
 from emperor.supervisor.records import Vassal
 from tests.supervisor.world import World
@@ -51,7 +51,7 @@ def test_an_event_that_comes_up_meanwhile_waits_for_the_end() -> None:
 
     def wake_the_other() -> None:
         world.governor.subscribers.remove("a.example", wake_the_other)
-        world.governor.demand(other, Cause("hit", world.clock.time()))
+        world.governor.demand(other, Cause("hit", world.clock.time(), kind=CauseKind.HIT))
         order.append(f"a.example is notified; b.example is {other.state.value}")
 
     world.governor.subscribers.add("a.example", wake_the_other)

@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from emperor.model.cause import Cause
+from emperor.model.cause import Cause, CauseKind
 from emperor.model.history import Fact
 from emperor.model.permits import NoFleet, Permits
 from emperor.model.ports import Ports
@@ -113,7 +113,8 @@ class World:
 
     def hit(self, vassal: Vassal | None = None, person: bool = False) -> None:
         """A request comes through nginx's fallback."""
-        cause = Cause("hit", self.clock.time(), "203.0.113.9", person=person)
+        now = self.clock.time()
+        cause = Cause("hit", now, "203.0.113.9", person=person, kind=CauseKind.HIT)
         self.governor.demand(vassal or self.vassal, cause)
 
     def run(self) -> FakeProcess:

@@ -9,8 +9,8 @@ import pytest
 
 from emperor.linux.accounts import SystemAccounts
 from emperor.model.authority import Caller
+from emperor.model.cause import CauseKind
 from emperor.model.history import (
-    CauseKind,
     Hour,
     Minute,
     PastStart,

@@ -8,9 +8,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from emperor.model.cause import StartMethod
+from emperor.model.cause import CauseKind, StartMethod
 from emperor.model.history import (
-    CauseKind,
     PastStart,
     PastStop,
     Replied,

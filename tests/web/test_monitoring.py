@@ -13,9 +13,8 @@ import pytest
 
 from docs.monitoring_files import ALERTS, PANELS
 from emperor.balancer import metrics as agent
-from emperor.model.cause import StartMethod
+from emperor.model.cause import CauseKind, StartMethod
 from emperor.model.history import (
-    CauseKind,
     PastStart,
     PastStop,
     Replied,

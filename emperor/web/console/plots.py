@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
+from emperor.model.cause import VISITORS
 from emperor.model.history import (
-    VISITORS,
     Hour,
     Minute,
     PastStart,
