@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -47,11 +48,12 @@ from emperor.uwsgi.start import Start, Starter, user_of
 
 @dataclass(frozen=True, slots=True)
 class _Passed:
-    """The sockets that a process is given, its control group, and what it reads."""
+    """The sockets that a process is given, its control group and limits, and what it reads."""
 
     listener: Listener
     inherited: Inheritance
     group: ControlGroup | None
+    limits: Limits
     copy: Copy
     import_times: ImportTimes
 
@@ -114,6 +116,7 @@ class UwsgiLauncher:
             raise CannotLaunch(f"cannot serve {spec.ini}: its text was not kept; touch it")
         if listener.fd < 0:
             raise CannotLaunch(f"cannot serve on {spec.socket}: it could not be bound again")
+        limits = self._bounds.limits_of(spec)
         log = os.path.join(self._log_dir, f"{spec.domain}.log")
         spawn_events = self._events(spec, generation, events, log)
         ref = ProcessRef(runtime=spec.runtime.name, pid=None, pipe_inode=0, log=log)
@@ -124,21 +127,24 @@ class UwsgiLauncher:
         ref.pipe_inode = os.fstat(pipe.far_fd).st_ino
         uid = spec.identity.uid if spec.identity else os.geteuid()
         ref.group = group_name(uid, spec.domain, ref.pipe_inode)
+        inherited = NOTHING
         try:
             inherited = self._inherit(spec)
             judged = with_values(text, inherited.values)
             before = self._defaults.file if uwsgi_options(spec).defaults else None
             key = str(ref.pipe_inode)
             copy = self._copies.make(spec.ini, judged, before, key, spec.identity)
-        except CannotLaunch:
+        except BaseException:
+            inherited.close()
             pipe.close()
             raise
         ref.copy = copy.ini
         group = self._bounds.groups.group(ref.group)
         times = ImportTimes()
-        start = partial(self._spawn, spec, ref, _Passed(listener, inherited, group, copy, times))
-        process = UwsgiProcess(pipe, ref, spawn_events, start, self._family)
-        process.group, process.import_times = group, times
+        passed = _Passed(listener, inherited, group, limits, copy, times)
+        spawn = partial(self._spawn, spec, ref, passed)
+        process = UwsgiProcess(pipe, ref, spawn_events, spawn, self._family)
+        process.inherited, process.group, process.import_times = inherited, group, times
         self._note(process)
         return process
 
@@ -261,25 +267,49 @@ class UwsgiLauncher:
         fds: Mapping[int, int],
         on_exit: Callable[[Exit], None],
     ) -> LedProcess:
-        options = uwsgi_options(spec)
-        home = self._python_home if options.python_home is None else options.python_home
-        binary = options.binary or self._uwsgi
+        """Raises CannotLaunch."""
+        binary = self._binary(spec)
         if problem := _why_unusable(binary):
             raise CannotLaunch(f"cannot spawn {binary}: {problem}; install uWSGI there")
-        times = passed.import_times
-        command = argv(binary, spec, passed.copy, home, is_measured=times.fd is not None)
-        if options.vacuums and (running := self._of(spec.domain)):
-            command[1:1] = without_vacuum(running[0].pid)
         if spec.identity is not None:
             self._require(spec.identity)
-        limits = self._bounds.limits_of(spec)
+        with ExitStack() as stack:
+            stack.callback(self._boot_files.forget, spec.domain)
+            if (told := self._boot_files.begin(spec)) is not None:
+                on_exit = partial(self._exited, spec.domain, on_exit)
+            start = self._start_of(spec, ref, passed, fds, told)
+            try:
+                if passed.group is not None:
+                    passed.group.make(passed.limits)
+                process = self._starter.start(start, on_exit, partial(_note_way, ref))
+            except OSError as error:
+                raise CannotLaunch(f"cannot spawn {start.command[0]}: {error.strerror}") from error
+            stack.pop_all()
+        self._boot_files.started(spec)
+        return process
+
+    def _start_of(
+        self,
+        spec: Spec,
+        ref: ProcessRef,
+        passed: _Passed,
+        fds: Mapping[int, int],
+        told: int | None,
+    ) -> Start:
+        """What the process starts with; `told` is what it writes its files to. Raises
+        CannotLaunch."""
+        options, limits, times = uwsgi_options(spec), passed.limits, passed.import_times
+        home = self._python_home if options.python_home is None else options.python_home
+        command = argv(
+            self._binary(spec), spec, passed.copy, home, is_measured=times.fd is not None
+        )
+        if options.vacuums and (running := self._of(spec.domain)):
+            command[1:1] = without_vacuum(running[0].pid)
         user = spec.identity or self._user
         env = environment(spec, user, os.environ, mark_of(ref).variable)
         fds = {**fds, LISTENER_FD: passed.listener.fd, **passed.inherited.fds}
-        if (told := self._boot_files.begin(spec)) is not None:
-            on_exit = partial(self._exited, spec.domain, on_exit)
         _pass_on({boot_files.VARIABLE: told, slow_imports.VARIABLE: times.fd}, fds, env)
-        start = Start(
+        return Start(
             command=command,
             environment=env,
             home=options.home or home,
@@ -293,16 +323,9 @@ class UwsgiLauncher:
             by_exec=spec.drops_to or options.by_exec,
             sharing=self._sharing(spec, options.home or home, limits),
         )
-        try:
-            if passed.group is not None:
-                passed.group.make(limits)
-            process = self._starter.start(start, on_exit, partial(_note_way, ref))
-        except OSError as error:
-            raise CannotLaunch(f"cannot spawn {command[0]}: {error.strerror}") from error
-        finally:
-            passed.inherited.close()
-        self._boot_files.started(spec)
-        return process
+
+    def _binary(self, spec: Spec) -> str:
+        return uwsgi_options(spec).binary or self._uwsgi
 
 
 def _pass_on(memory: Mapping[str, int | None], fds: dict[int, int], env: dict[str, str]) -> None:

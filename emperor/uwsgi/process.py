@@ -114,6 +114,8 @@ class UwsgiProcess:
         self.other: Callable[[], int | None] = lambda: None
         # All its processes; None where there are no control groups.
         self.group: ControlGroup | None = None
+        # The sockets that it takes over, which nobody needs here once it has been spawned.
+        self.inherited = NOTHING
         self._hit: Hit | None = None
         self.import_times = ImportTimes()
         pipe.on_end = self._workers_exited
@@ -142,6 +144,8 @@ class UwsgiProcess:
             if self.group is not None:
                 self.group.close()
             raise
+        finally:
+            self.inherited.close()
         self._pipe.close_far()
         self._ref.pid = self._process.pid
         self._family.leaders.add(self.pid)

@@ -3,15 +3,23 @@
 import gc
 import os
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import pytest
 
+from emperor.model.limits import LimitSettings, Own
 from emperor.model.ports import CannotLaunch, Message
+from emperor.model.spec import InheritedSocket
+from emperor.uwsgi.options import UwsgiOptions
 from tests.descriptors import descriptors_left
 from tests.eventually import eventually_async
 from tests.traces import public_folder
 from tests.uwsgi.launched import Events, House, abandoned
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
 
 
 @pytest.fixture
@@ -19,9 +27,9 @@ async def house() -> AsyncIterator[House]:
     with public_folder() as folder:
         house = House(folder)
         gc.collect()  # what a test before this one has left
-        before = len(os.listdir("/proc/self/fd"))
+        before = open_descriptors()
         yield house
-        after = len(os.listdir("/proc/self/fd"))
+        after = open_descriptors()
         house.listener.close()
         assert after == before
 
@@ -77,3 +85,39 @@ async def test_without_a_descriptor_for_its_log_nothing_is_spawned(house: House)
     process = house.prepare(Events())
     with descriptors_left(), pytest.raises(CannotLaunch, match="cannot open a log: Too many open"):
         process.start()
+
+
+@pytest.mark.parametrize("problem", ["no copy", "no log", "no limit", "no program"])
+async def test_a_successor_that_cannot_start_leaves_no_socket(house: House, problem: str) -> None:
+    folder, events, launcher = house.settings.run_dir.parent, Events(), house.launcher()
+    path = f"{folder}/v/extra.sock"
+    house.text += f"socket = {path}\n".encode()
+    house.spec = replace(house.spec, inherited=(InheritedSocket(path, path, 4),))
+    first = launcher.prepare(house.spec, house.listener, 1, events, house.text)
+    first.start()
+    await eventually_async(lambda: Message.ACCEPTING in events.messages)
+    before = open_descriptors()
+    spec = house.spec
+    descriptors: AbstractContextManager[None] = nullcontext()
+    match problem:
+        case "no copy":
+            os.rename(f"{folder}/r/inis", f"{folder}/r/away")
+            os.symlink("/dev/null", f"{folder}/r/inis")
+        case "no log":
+            descriptors = descriptors_left()
+        case "no limit":
+            too_many = house.open_files[1] + 1
+            spec = replace(spec, limits=Own(LimitSettings(nofile=too_many), may_raise=True))
+        case "no program":
+            spec = replace(spec, runtime=UwsgiOptions(binary="/nowhere"))
+    with pytest.raises(CannotLaunch) as raised:
+        second = launcher.prepare(spec, house.listener, 2, Events(), house.text)
+        # Both ends of a pipe, and the socket.
+        await eventually_async(lambda: open_descriptors() == before + 3)
+        with descriptors:
+            second.start()
+    # The error has what was being done, so no collection of garbage closes anything.
+    assert raised.traceback
+    await eventually_async(lambda: open_descriptors() == before)
+    first.kill()
+    await eventually_async(lambda: events.exits)
