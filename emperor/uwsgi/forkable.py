@@ -11,7 +11,7 @@ from emperor.uwsgi.loops import OTHER_LOOPS
 _PYTHON = frozenset({
     "py-programname", "py-program-name", "optimize", "py-optimize", "python", "py", "pyrun",
     "pyshell", "pyshell-oneshot", "python-worker-override", "binary-path", "envdir",
-    "pymodule-alias", "post-pymodule-alias", "umask",
+    "early-envdir", "no-site", "pymodule-alias", "post-pymodule-alias", "umask",
 })  # fmt: skip
 # What the process does to itself as a whole: a fork has the memory of its base, and ps(1) shows the
 # name of a fork elsewhere.
@@ -28,14 +28,16 @@ _BUILDS = frozenset({"stats-push", "stats-pusher"})
 # With these the ini says more than its options do.
 _UNKNOWN = frozenset({"declare-option"})
 _ALWAYS = _PYTHON | _PROCESS | _BUILDS | _UNKNOWN | OTHER_LOOPS
-# All by which an app may have to start by exec.
-BY_EXEC = _ALWAYS | PLUGIN_KEYS | HOMES | {"env"}
 VARIABLES = frozenset({"env", "unenv"})
+# All by which an app may have to start by exec.
+BY_EXEC = _ALWAYS | PLUGIN_KEYS | HOMES | VARIABLES
 # uWSGI has these, or goes on without them.
 _OWN_PLUGINS = frozenset({"python", "python3", "http"})
 # Variables that Python and OpenSSL read when they start.
 _EARLY = ("PYTHON", "OPENSSL_")
-_LOCALES = ("LANG=", "LC_ALL=", "LC_CTYPE=")
+_LOCALES = frozenset({"LANG", "LC_ALL", "LC_CTYPE"})
+# `site` looks there for packages of the user.
+_HOME_OF_USER = "HOME"
 _UTF_8 = ("utf-8", "utf8")
 
 
@@ -58,10 +60,10 @@ def _needs_exec(option: Option) -> bool:
     key, value = option.key, option.value
     if key in PLUGIN_KEYS:
         return not _OWN_PLUGINS.issuperset(name.strip() for name in value.split(","))
-    if key == "env":
-        is_locale = value.startswith(_LOCALES)
-        is_early = value.startswith(_EARLY) or refers(value.partition("=")[0])
-        return is_early or (is_locale and not value.lower().endswith(_UTF_8))
+    if key in VARIABLES:
+        name = value.partition("=")[0]
+        is_early = name.startswith(_EARLY) or name == _HOME_OF_USER or refers(name)
+        return is_early or (name in _LOCALES and not value.lower().endswith(_UTF_8))
     if key in HOMES:
         return refers(value) or not value
     return not is_off(value)

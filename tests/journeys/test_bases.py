@@ -4,6 +4,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from tests.backend import APPS, Backend
 from tests.eventually import eventually
 from tests.traces import public_folder
+from tests.uwsgi.oracle import UWSGI
 from tests.virtualenv import make_virtualenv
 
 FORKED, BY_EXEC = "forked.example", "exec.example"
@@ -60,6 +63,18 @@ assert type(sys.modules["http.cookies"].__spec__.loader).__name__ == "SourceFile
 def application(environ, start_response):
     start_response("200 OK", [])
     return [b"own"]
+"""
+OPTIONS_SEEN = """
+import os, sys
+site = sys.modules.get("site")
+SEEN = [sys.path, repr(sys.flags), sys.argv, sys.executable, sys.prefix, sys.base_prefix,
+        getattr(site, "USER_SITE", None), getattr(site, "ENABLE_USER_SITE", None),
+        sys.warnoptions, sys._xoptions, sorted(os.environ.get(each) or "" for each in
+        ("HOME", "LANG", "PATH"))]
+def application(environ, start_response):
+    import json
+    start_response("200 OK", [])
+    return [json.dumps(SEEN).encode()]
 """
 VARIANTS: dict[str, tuple[str, ...]] = {
     "plain": (),
@@ -216,6 +231,67 @@ def test_a_stopped_spare_is_passed_over(backend: Backend) -> None:
 
 def _is_stopped(process: psutil.Process) -> bool:
     return process.status() == psutil.STATUS_STOPPED
+
+
+# What the Python options of uWSGI are set to; None for what needs another app, or ends uWSGI.
+PYTHON_OPTIONS: dict[str, str | None] = {
+    "module": None, "wsgi": None, "eval": None, "pecan": None, "paste": None, "web3": None,
+    "pump": None, "wsgi-lite": None, "ini-paste": None, "ini-paste-logged": None,
+    "python-raw": None, "test": None, "python-version": None, "pyshell": None, "pyshell-oneshot":
+    None, "python": None, "py": None, "pyrun": None, "python-worker-override": None,
+    "py-sharedarea": None,
+    "callable": "application", "home": "VENV", "virtualenv": "VENV", "venv": "VENV",
+    "pyhome": "VENV", "py-programname": "/usr/bin/python3", "py-program-name": "/usr/bin/python3",
+    "pythonpath": "/usr/share", "python-path": "/usr/share", "pp": "/usr/share",
+    "pymodule-alias": "mine=json", "post-pymodule-alias": "mine=json", "import": "json",
+    "pyimport": "json", "py-import": "json", "python-import": "json", "shared-import": "json",
+    "shared-pyimport": "json", "shared-py-import": "json", "shared-python-import": "json",
+    "spooler-import": "json", "spooler-pyimport": "json", "spooler-py-import": "json",
+    "spooler-python-import": "json", "pyargv": "a b", "optimize": "1", "paste-logger": "",
+    "reload-os-env": "true", "no-site": "true", "py-tracebacker": "TRACES",
+    "py-auto-reload": "60", "py-autoreload": "60", "python-auto-reload": "60",
+    "python-autoreload": "60", "py-auto-reload-ignore": "json", "wsgi-env-behaviour": "holy",
+    "wsgi-env-behavior": "holy", "start_response-nodelay": "true", "wsgi-strict": "true",
+    "wsgi-accept-buffer": "true", "wsgi-accept-buffers": "true",
+    "wsgi-disable-file-wrapper": "true", "py-call-osafterfork": "true",
+    "py-call-uwsgi-fork-hooks": "true", "py-executable": "/opt/own/python",
+    "py-sys-executable": "/opt/own/python",
+    # Not of Python, and yet read by it.
+    "env": "HOME=FOLDER", "unenv": "HOME", "early-envdir": "FOLDER", "envdir": "FOLDER",
+}  # fmt: skip
+
+
+def test_the_python_options_of_uwsgi_are_known() -> None:
+    listed = subprocess.run([UWSGI, "--help"], check=True, capture_output=True, text=True).stdout
+    options = re.findall(r"^    (?:-\w\|)?--(\S+)", listed, re.MULTILINE)
+    of_python = options[options.index("eval") : options.index("py-sys-executable") + 1]
+    assert {*of_python} <= {*PYTHON_OPTIONS}
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_the_python_options_of_an_ini_count_in_a_fork(
+    backend: Backend, folder: Path, virtualenv: Path, part: int
+) -> None:
+    ready(backend)
+    own = folder / "own"
+    packages = own / ".local" / "lib" / "python{}.{}".format(*sys.version_info)
+    (packages / "site-packages").mkdir(parents=True)
+    (own / "app.py").write_text(OPTIONS_SEEN)
+    (own / "HOME").write_text(str(own))
+    values = {"VENV": str(virtualenv), "FOLDER": str(own), "TRACES": f"{own}/traces"}
+    values["HOME=FOLDER"] = f"HOME={own}"
+    options = [(key, value) for key, value in PYTHON_OPTIONS.items() if value is not None]
+    for number, (key, value) in enumerate(options[part::4]):
+        line = f"{key} = {values.get(value, value)}"
+        seen = []
+        for way, emperor in ((FORKED, ()), (BY_EXEC, ("bases = off",))):
+            domain = f"{number}.{way}"
+            drop(backend, domain, f"file = {own}/app.py", line, emperor=emperor)
+            backend.until(domain, "parked")
+            reply = backend.get(domain)
+            assert reply.status == 200, key
+            seen.append(json.loads(reply.text))
+        assert seen[0] == seen[1], (line, backend.started(f"{number}.{FORKED}"))
 
 
 REASONS = {

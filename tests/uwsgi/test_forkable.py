@@ -25,7 +25,8 @@ def forkable(text: str) -> Spec:
         "env = LC_ALL=C.utf8", "env = DJANGO_SETTINGS_MODULE=site.settings", "plugin = python3",
         "plugins = python, http", "touch-reload = /srv/touch", "py-autoreload = 1",
         "max-requests = 1000", "harakiri = 30", "logto = /srv/log", "mule = true",
-        "optimize = 0", "never-swap = false", "master-fifo = /srv/fifo", "chdir = /srv",
+        "optimize = 0", "no-site = false", "unenv = GREETING",
+        "never-swap = false", "master-fifo = /srv/fifo", "chdir = /srv",
     ],
 )  # fmt: skip
 def test_an_ordinary_ini_is_forked(line: str) -> None:
@@ -44,7 +45,9 @@ def test_an_ordinary_ini_is_forked(line: str) -> None:
         "auto-procname = true", "refork = true", "plugin = lua", "plugins = python3,psgi",
         "pymodule-alias = a=b", "umask = 027", "env = OPENSSL_CONF=/srv/openssl.cnf",
         "env = %(pair)", "stats-push = statsd:127.0.0.1:8125", "cheaper-rss-limit-soft = 9",
-        "declare-option = mine=processes=$1", "virtualenv = $(VENV)",
+        "declare-option = mine=processes=$1", "virtualenv = $(VENV)", "no-site = true",
+        "early-envdir = /srv/env", "env = HOME=/srv/home", "unenv = HOME", "unenv = LANG",
+        "unenv = PYTHONPATH",
     ],
 )  # fmt: skip
 def test_an_ini_that_says_how_python_starts_is_not(line: str) -> None:
