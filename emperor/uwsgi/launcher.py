@@ -17,6 +17,7 @@ from emperor.linux.holders import holder_of
 from emperor.linux.log_owner import has_no_room
 from emperor.linux.orphans import Family
 from emperor.linux.processes import LedProcess, leader_with_socket
+from emperor.linux.timed_query import ask
 from emperor.model.cause import StartMethod
 from emperor.model.limits import Limits
 from emperor.model.ports import (
@@ -168,12 +169,13 @@ class UwsgiLauncher:
                 return None
             pid, pidfds = found[0], [found[1]]
         spawn_events = self._events(spec, generation, events, ref.log)
-        pipe = Pipe.adopted(pipe_fd, self._loop, spawn_events.on_message)
+        pipe = Pipe.adopted(pipe_fd, self._loop, partial(self._said, spawn_events, ref))
         ref.pid = pid
         process = UwsgiProcess(pipe, ref, spawn_events, _cannot_spawn_again, self._family)
         process.group = self._bounds.groups.adopted(ref.group)
         self._note(process)
         process.take_over(pidfds[0])
+        self._note_reload(ref, pid)
         return process
 
     def _events(self, spec: Spec, generation: int, events: ProcessEvents, log: str) -> SpawnEvents:
@@ -192,7 +194,15 @@ class UwsgiLauncher:
             self._boot_files.take(events.spec.domain)
         elif message is Message.ACCEPTING and ref.pid is not None:
             self._starter.bases.accepts(ref.pid)
+            self._note_reload(ref, ref.pid)
         events.on_message(message)
+
+    def _note_reload(self, ref: ProcessRef, pid: int) -> None:
+        """A process that reloads itself becomes the program."""
+        is_forked = ref.method is StartMethod.FORK
+        if is_forked and ask(pid, partial(_runs, pid, self._uwsgi), False):
+            ref.way = f"by exec, since it has reloaded itself; it was {ref.way}"
+            ref.method = StartMethod.EXEC
 
     def _note(self, process: UwsgiProcess) -> None:
         self._processes.add(process)
@@ -348,6 +358,14 @@ def _why_unusable(binary: str) -> str:
     except OSError as error:
         return str(error.strerror)
     return "" if os.access(binary, os.X_OK) else "it is no program"
+
+
+def _runs(pid: int, program: str) -> bool:
+    """Whether that process is this program."""
+    try:
+        return os.path.samefile(f"/proc/{pid}/exe", program)
+    except OSError:
+        return False
 
 
 def _cannot_spawn_again(_fds: Mapping[int, int], _on_exit: Callable[[Exit], None]) -> LedProcess:

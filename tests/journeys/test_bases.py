@@ -147,6 +147,8 @@ def test_an_app_that_reloads_itself_goes_on_as_uwsgi(backend: Backend) -> None:
     eventually(lambda: backend.get(FORKED).text != first, alive=[backend.process])
     assert backend.leader(FORKED) == pid
     assert psutil.Process(pid).exe().endswith("/uwsgi")
+    why = "by exec, since it has reloaded itself; it was forked from a base"
+    eventually(lambda: backend.started(FORKED) == why, what="why is true")
 
 
 @pytest.mark.parametrize(
