@@ -3,6 +3,7 @@ replaced as a whole, so that it outlasts a loss of power."""
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 _PUBLIC = 0o666  # less the umask
@@ -35,3 +36,22 @@ def replace_kept(path: Path, data: bytes, mode: int = _PUBLIC) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def remove_kept(path: Path) -> None:
+    """Remove the file, if it is there. Raises OSError, and then it stays."""
+    with suppress(FileNotFoundError):
+        path.unlink()
+        _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Have the names in the folder outlast a loss of power. They are changed already, also where
+    that cannot be had: some file systems refuse it, and not everybody may read the folder."""
+    with suppress(OSError):
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from emperor.linux.kept_file import read_kept, replace_kept
+from emperor.linux.kept_file import read_kept, remove_kept, replace_kept
 from emperor.linux.state_dir import state_dir
 from emperor.model.domain import is_domain
 
@@ -37,9 +37,9 @@ class MaintenanceFile:
             lines = "".join(f"{d} {since.isoformat()}\n" for d, since in domains.items())
             replace_kept(self._path, lines.encode("ascii"))
         else:
-            self._path.unlink(missing_ok=True)
+            remove_kept(self._path)
         if self._earlier:
-            self._earlier.unlink(missing_ok=True)
+            remove_kept(self._earlier)
 
 
 def maintenance_file(environ: Mapping[str, str], run_dir: Path) -> MaintenanceFile:
