@@ -17,7 +17,7 @@ import signal
 import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from math import inf
@@ -145,12 +145,17 @@ class Spawner:
             pid = self.thread.run(start, fds) if self.thread else start(fds)
         except OSError as error:
             raise cannot_launch(argv[0], error) from error
-        try:
-            return LedProcess(pid, os.pidfd_open(pid), self.loop, on_exit)
-        except OSError as error:
-            _kill_group(pid)
-            os.waitpid(pid, 0)
-            raise cannot_launch(argv[0], error) from error
+        with ExitStack() as stack:
+            stack.callback(os.waitpid, pid, 0)
+            stack.callback(_kill_group, pid)
+            try:
+                pidfd = os.pidfd_open(pid)
+                stack.callback(os.close, pidfd)
+                child = LedProcess(pid, pidfd, self.loop, on_exit)
+            except OSError as error:
+                raise cannot_launch(argv[0], error) from error
+            stack.pop_all()
+        return child
 
 
 def spawn(
@@ -231,11 +236,12 @@ def leader_with_socket(inode: int, fd: int) -> tuple[int, int] | None:
     and a new pidfd. None where there is none."""
     holds = partial(_holding, inode, fd)
     for pid in ask_each([int(entry) for entry in os.listdir("/proc") if entry.isdecimal()], holds):
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError), ExitStack() as stack:
             pidfd = os.pidfd_open(pid)
+            stack.callback(os.close, pidfd)
             if os.getpgid(pid) == pid and ask_each([pid], holds):
+                stack.pop_all()
                 return pid, pidfd
-            os.close(pidfd)
     return None
 
 

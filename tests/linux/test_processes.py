@@ -169,6 +169,37 @@ async def test_without_a_descriptor_left_no_child_is_left_either(household: Hous
     assert not has_children()
 
 
+async def test_a_child_that_nobody_can_watch_is_ended(household: Household) -> None:
+    before, closed = open_fds(), asyncio.new_event_loop()
+    closed.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        spawn(["/bin/sleep", "1000"], {}, {}, closed, household.ends.append)
+    assert not has_children()
+    assert open_fds() == before
+
+
+async def test_a_leader_that_ends_as_it_is_found_leaves_no_descriptor(
+    household: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = socket.socketpair()
+    child = household.spawn("/bin/sleep", "1000", fds={7: theirs.fileno()})
+    before, group_of = open_fds(), os.getpgid
+
+    def too_late(pid: int) -> int:
+        os.kill(pid, signal.SIGKILL)
+        steal_exit_status(pid)
+        return group_of(pid)
+
+    monkeypatch.setattr(os, "getpgid", too_late)
+    inode = os.fstat(theirs.fileno()).st_ino
+    assert leader_with_socket(inode, 7) is None
+    assert open_fds() == before
+    await household.ended()
+    assert not is_running(child.pid)
+    ours.close()
+    theirs.close()
+
+
 @pytest.mark.parametrize("identity", [Identity(65534, 65534, "nobody"), Identity(4321, 4322, None)])
 async def test_another_user_runs_it_with_that_users_groups_alone(
     household: Household, identity: Identity
