@@ -29,5 +29,9 @@ def group_of_base(groups: Groups, uid: int, limits: Limits) -> ControlGroup | No
     """A new control group for a base of that user. Raises CannotLaunch."""
     group = groups.group(group_name(uid, _BASE, time.monotonic_ns()))
     if group is not None:
-        group.make(limits)
+        try:
+            group.make(limits)
+        except BaseException:
+            group.close()
+            raise
     return group

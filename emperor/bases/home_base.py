@@ -110,10 +110,8 @@ class HomeBase:
         order = message(Order(place, None, self._modules))
         with ExitStack() as stack:
             # What a tenant's modules print is for nobody.
-            fds = [os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC) for _ in _OUTPUTS]
-            entered = [os.open(path, os.O_WRONLY | os.O_CLOEXEC) for path in entrances]
-            for fd in (*fds, *entered):
-                stack.callback(os.close, fd)
+            fds = [_for_writing(os.devnull, stack) for _ in _OUTPUTS]
+            entered = [_for_writing(path, stack) for path in entrances]
             process = self._become(order, [*fds, control.fileno(), *entered], on_exit)
         if process is None:
             raise CannotLaunch("there is no base of the standard library")
@@ -217,3 +215,10 @@ class HomeBase:
         """Kill it."""
         self._is_ended = True
         self._base.end()
+
+
+def _for_writing(path: str, stack: ExitStack) -> int:
+    """A descriptor that is closed with the stack. Raises OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    stack.callback(os.close, fd)
+    return fd
