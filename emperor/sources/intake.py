@@ -51,8 +51,8 @@ class Intake:
         self._refusals = Refusals()
         # The domains whose ini is broken while an older version serves, and some mended ones.
         self._complained: set[str] = set()
-        # The domains without some of their aliases, and some that have all of them again.
-        self._without_aliases: set[str] = set()
+        # The aliases that domains lack, and those of some that have all of them again.
+        self._without_aliases: dict[str, frozenset[str]] = {}
         # The inis for which others had to go, until those are gone.
         self._awaiting: list[str] = []
         # The inis whose names and sockets have become free, until the others are read again.
@@ -105,7 +105,7 @@ class Intake:
             if vassal.ini_error:
                 self._complained.add(vassal.spec.domain)
             if spec.taken_aliases:
-                self._without_aliases.add(spec.domain)
+                self._without_aliases[spec.domain] = frozenset(spec.taken_aliases)
             if vassal.state is State.REMOVED:
                 self._retry_others_when_gone(spec)
             else:
@@ -120,7 +120,7 @@ class Intake:
         self._complained = set(broken)
         found = map(self._governor.vassals.get, self._without_aliases)
         partly = {v.spec.domain: v.spec.ini for v in found if v and newest(v)[0].taken_aliases}
-        self._without_aliases = set(partly)
+        self._without_aliases = {domain: self._without_aliases[domain] for domain in partly}
         refused = [refusal.file for refusal in self.refused.values()]
         return refused + sorted({*broken.values(), *partly.values()})
 
@@ -220,9 +220,11 @@ class Intake:
         self._note_aliases(spec)
 
     def _note_aliases(self, spec: Spec) -> None:
-        if spec.taken_aliases and spec.domain not in self._without_aliases:
-            self._without_aliases.add(spec.domain)
-            for alias in spec.taken_aliases:
+        known = self._without_aliases.get(spec.domain, frozenset())
+        if spec.taken_aliases or known:
+            self._without_aliases[spec.domain] = frozenset(spec.taken_aliases)
+        for alias in spec.taken_aliases:
+            if alias not in known:
                 holder = self._claims.holder(alias) or f"{alias}.ini"
                 log.warning(
                     "%s is served without its alias %s, which %s has",

@@ -65,6 +65,20 @@ def test_the_domain_of_an_ini_counts_for_more_than_an_alias() -> None:
     assert source.intake.unserved() == ["a.example.ini"], "for when b.example goes"
 
 
+def test_each_alias_that_an_ini_loses_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    source = Source()
+    source.intake.serve(replace(SPEC, aliases=("b.example", "c.example")), STAMP)
+    third = replace(OTHER, domain="c.example", ini="c.example.ini", socket="/s/c.example/socket")
+    for spec in (OTHER, third):
+        source.intake.serve(spec, STAMP)
+        assert source.intake.unserved() == ["a.example.ini"]
+        source.intake.serve(replace(SPEC, aliases=("b.example", "c.example")), STAMP)
+    assert [message for message in caplog.messages if "without" in message] == [
+        f"a.example.ini is served without its alias {alias}, which {alias}.ini has"
+        for alias in ("b.example", "c.example")
+    ]
+
+
 def test_a_host_comes_when_its_holder_has_a_socket_again() -> None:
     source = Source()
     source.intake.serve(replace(SPEC, aliases=("b.example",)), STAMP)
