@@ -162,23 +162,24 @@ class _Screen:
                 for number in (signal.SIGINT, signal.SIGTERM):
                     loop.add_signal_handler(number, self._interrupt)
                 fd = sys.stdin.fileno()
-                loop.add_reader(fd, self._read, fd, live, client)
-                self._begin(self._refresh(meter, live))
                 try:
-                    await self._is_over.wait()
+                    # A fault in one of them ends it, with a traceback on the screen from before.
+                    async with asyncio.TaskGroup() as tasks:
+                        loop.add_reader(fd, self._read, fd, live, client, tasks)
+                        self._begin(self._refresh(meter, live), tasks)
+                        await self._is_over.wait()
+                        for task in self._tasks:
+                            task.cancel()
                 finally:
                     loop.remove_reader(fd)
                     loop.remove_signal_handler(signal.SIGWINCH)
-                    for task in self._tasks:
-                        task.cancel()
-                    await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _interrupt(self) -> None:
         self.is_interrupted = True
         self._is_over.set()
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    def _begin(self, work: Coroutine[Any, Any, None], tasks: asyncio.TaskGroup) -> None:
+        task = tasks.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -205,7 +206,7 @@ class _Screen:
         names = [each.status.name for each in rows_of(self._sample, self._view)]
         return tuple(names[: min(room(self._console.height), MOST_MEASURED)])
 
-    def _read(self, fd: int, live: Live, client: Client) -> None:
+    def _read(self, fd: int, live: Live, client: Client, tasks: asyncio.TaskGroup) -> None:
         typed = os.read(fd, 1024).decode(errors="ignore")
         if not typed:
             self._is_over.set()
@@ -219,7 +220,7 @@ class _Screen:
             if command and command.quits:
                 self._is_over.set()
             elif command and command.order:
-                self._begin(self._act(command, live, client))
+                self._begin(self._act(command, live, client), tasks)
         self._draw(live)
 
     async def _act(self, command: Command, live: Live, client: Client) -> None:

@@ -93,6 +93,37 @@ def test_a_daemon_that_is_away_is_told_on_the_screen(tmp_path: Path) -> None:
         assert program.process.wait(PATIENCE_SECONDS) == 0
 
 
+# Its second sample is a fault.
+_FAULTY = """
+from emperor.cli import top
+
+take = top._Meter.take
+
+async def once(self, *arguments):
+    top._Meter.take = faulty
+    return await take(self, *arguments)
+
+async def faulty(self, *arguments):
+    raise ZeroDivisionError
+
+top._Meter.take = once
+"""
+
+
+def test_a_fault_is_told_and_leaves_the_terminal_as_it_was(
+    emperor: FakeEmperor, tmp_path: Path
+) -> None:
+    emperor.serve("a.example")
+    (tmp_path / "sitecustomize.py").write_text(_FAULTY)
+    with on_terminal(emperor.run_dir, "top", extra={"PYTHONPATH": str(tmp_path)}) as program:
+        _shows(program, "1 parked")
+        program.type("/a\r")
+        assert program.process.wait(PATIENCE_SECONDS) == 1
+        screen = program.screen()
+        assert "ZeroDivisionError" in screen[screen.rindex("\x1b[?1049l") :]
+        assert program.echoes
+
+
 def test_a_pipe_gets_one_table(emperor: FakeEmperor, ctl: Ctl) -> None:
     emperor.serve("a.example", "b.example")
     ctl("start", "a.example")
