@@ -8,7 +8,8 @@ import errno
 import logging
 import os
 import stat
-from asyncio import AbstractEventLoop, TimerHandle
+import time
+from asyncio import AbstractEventLoop, Handle, TimerHandle
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from struct import Struct
 
 from inotify_simple import Event, INotify, flags, parse_events
 
-from emperor.model.allowance import Allowance
+from emperor.model.allowance import Allowance, Pace
 
 log = logging.getLogger("emperord.watch")
 
@@ -25,8 +26,9 @@ log = logging.getLogger("emperord.watch")
 # much (fs.inotify.max_queued_events).
 _BYTES_AT_ONCE = 1 << 16
 _READS_AT_ONCE = 8
-# How many readings at once, and then in a second: a tenant can change an ini all the time.
-_READS = 20, 4.0
+# A tenant can change an ini all the time, and the inis of others must not wait for that. A longer
+# wait than this would fill the kernel's queue, and the changes of others would be lost.
+PACE = Pace(share=0.1, most_seconds=0.025)
 # The kernel drops events then, and all inis have to be looked at.
 _OVERFLOWS = 2, 0.2
 # struct inotify_event: wd, mask, cookie, and the length of the name that follows.
@@ -91,11 +93,13 @@ class FolderWatch:
         loop: AbstractEventLoop,
         on_change: Callable[[Changes], None],
         rescan_seconds: float = RESCAN_SECONDS,
+        cpu: Callable[[], float] = time.thread_time,
     ) -> None:
         self._folder = folder
         self._loop = loop
         self._on_change = on_change
         self._rescan_seconds = rescan_seconds
+        self._cpu = cpu
         self._ripening = Ripening()
         self._watch: int | None = None
         # The kernel reports the removal of a folder only when no process has it as its working
@@ -104,8 +108,8 @@ class FolderWatch:
         # Device and inode of the folder that is watched; None while that is an ancestor of it.
         self._identity: tuple[int, int] | None = None
         self._inotify: INotify | None = None
-        self._reads, self._overflows = Allowance(*_READS), Allowance(*_OVERFLOWS)
-        self._pause: TimerHandle | None = None
+        self._overflows = Allowance(*_OVERFLOWS)
+        self._pause: Handle | None = None
         self._scan: TimerHandle | None = None
         self._problem = ""
         self._seek_again()
@@ -121,6 +125,20 @@ class FolderWatch:
             self._inotify.close()
 
     def _read(self, inotify: INotify) -> None:
+        """Tell what has changed. What others do because of that, in this turn of the loop or in the
+        next one, counts as a part of this look."""
+        began = self._cpu()
+        self._loop.remove_reader(inotify.fileno())
+        try:
+            self._tell_changes(inotify)
+        finally:
+            self._pause = self._loop.call_soon(self._rest, inotify, began)
+
+    def _rest(self, inotify: INotify, began: float) -> None:
+        wait = PACE.rest(self._cpu() - began)
+        self._pause = self._loop.call_later(wait, self._listen, inotify)
+
+    def _tell_changes(self, inotify: INotify) -> None:
         names: set[str] = set()
         everything = lost = False
         for event in _events(inotify):
@@ -145,9 +163,6 @@ class FolderWatch:
             self._on_change(Changes(everything=True))
         elif names:
             self._on_change(Changes(frozenset(names)))
-        if wait := self._reads.take(self._loop.time()):
-            self._loop.remove_reader(inotify.fileno())
-            self._pause = self._loop.call_later(wait, self._listen, inotify)
 
     def _listen(self, inotify: INotify) -> None:
         self._loop.add_reader(inotify.fileno(), self._read, inotify)

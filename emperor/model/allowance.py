@@ -1,5 +1,7 @@
 """Decides when the daemon looks again at what may come without end, such as the bytes of an app."""
 
+from dataclasses import dataclass
+
 
 class Allowance:
     """A token bucket: `burst` looks at once, and then `per_second`."""
@@ -15,3 +17,16 @@ class Allowance:
         seconds."""
         self._busy_until = max(self._busy_until, now) + self._each
         return max(0.0, self._busy_until + self._each - now - self._burst_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A share of a core, for looks that many wait for. So they come soon after each other while
+    they cost little. `most_seconds` is the longest wait, whatever a look has cost."""
+
+    share: float
+    most_seconds: float
+
+    def rest(self, spent: float) -> float:
+        """How many seconds the next look waits after one that took so many seconds of the CPU."""
+        return min(self.most_seconds, spent * (1 / self.share - 1))

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,9 +22,15 @@ class Watched:
         self.seen: list[Changes] = []
         self.watches: list[FolderWatch] = []
 
-    def watch(self, rescan_seconds: float = 3600.0) -> None:
+    def watch(
+        self, rescan_seconds: float = 3600.0, cpu: Callable[[], float] = time.thread_time
+    ) -> None:
         loop = asyncio.get_running_loop()
-        self.watches.append(FolderWatch(self.folder, loop, self.seen.append, rescan_seconds))
+        self.watches.append(FolderWatch(self.folder, loop, self.seen.append, rescan_seconds, cpu))
+
+    def close(self) -> None:
+        for watch in self.watches:
+            watch.close()
 
     def names(self) -> set[str]:
         return {name for changes in self.seen for name in changes.names}

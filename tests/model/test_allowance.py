@@ -1,10 +1,10 @@
-"""How often the daemon looks at what may come without end."""
+"""When the daemon looks again at what may come without end."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emperor.model.allowance import Allowance
+from emperor.model.allowance import Allowance, Pace
 
 
 def test_a_burst_costs_no_wait_and_a_storm_does() -> None:
@@ -29,3 +29,15 @@ def test_no_more_looks_than_are_allowed(pauses: list[float], burst: int, per_sec
         assert number <= burst + (now - begun) * per_second + 1e-6
         assert wait <= 1 / per_second + 1e-6, "nobody waits for longer than its turn"
         now += max(wait, pause)
+
+
+@given(st.lists(st.floats(1e-6, 10.0), min_size=1), st.floats(0.01, 0.5))
+def test_looks_take_their_share_of_a_core_and_no_more(costs: list[float], share: float) -> None:
+    pace = Pace(share, most_seconds=float("inf"))
+    rests = [pace.rest(cost) for cost in costs]
+    assert sum(costs) == pytest.approx(share * (sum(costs) + sum(rests)))
+
+
+def test_no_look_waits_longer_than_the_longest_rest() -> None:
+    pace = Pace(share=0.1, most_seconds=0.025)
+    assert [pace.rest(0.0), pace.rest(0.001), pace.rest(60.0)] == pytest.approx([0, 0.009, 0.025])
