@@ -63,8 +63,3 @@ _WHY = {
         " large apps, or add memory"
     ),
 }
-
-
-def tells_limit(error: str) -> bool:
-    """Whether an error is a limit that was reached."""
-    return error.startswith((_NO_MEMORY, _NO_PROCESS))

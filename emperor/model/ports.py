@@ -222,6 +222,14 @@ _ORDERS = frozenset({"SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"})
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerDeath:
+    """Why a worker died, in a sentence, and whether that is a limit which the app has reached."""
+
+    why: str
+    is_limit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """How a process ended: by its exit code, or by a signal ("SIGKILL").
 
@@ -292,8 +300,8 @@ class Process(Protocol):
         """What took the time of its start until `now`, in monotonic seconds; None: that was not
         measured, or told before."""
 
-    def why_replaced(self) -> str:
-        """Why a worker died that was replaced just now, in a sentence; empty if all is in order."""
+    def worker_death(self) -> WorkerDeath | None:
+        """The death of a worker that was replaced just now; None if all is in order."""
 
     def dies_at_start(self) -> bool:
         """Whether its workers, none of which has accepted yet, die again and again."""

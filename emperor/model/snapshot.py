@@ -133,6 +133,7 @@ class VassalRecord:
     `has_accepted`: a process by `text` has accepted. `good` is the last version of which that is
     true, while a newer one is in effect. `failed` is the newest version, while the good one is in
     effect again. One of the two is None. `boots` are the durations of the last boots in seconds.
+    `last_error_is_limit`: the last error is a limit by which a worker has died.
     `slow_imports` are what took the time at the last start of which that was measured.
     """
 
@@ -149,6 +150,7 @@ class VassalRecord:
     starts: int = 0
     consecutive_failures: int = 0
     last_error: str | None = None
+    last_error_is_limit: bool = False
     ini_error: str | None = None
     last_hit: float | None = None
     last_boot: Boot | None = None
@@ -175,6 +177,8 @@ class VassalRecord:
         return tuple(kinds)
 
 
+# How earlier versions began a sentence about a limit.
+_LIMITS = ("cannot get more memory: ", "cannot start a process: ")
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -216,6 +220,8 @@ def decoder(runtimes: Mapping[str, type[RuntimeOptions]]) -> Callable[[bytes], V
 
 def _complete(record: VassalRecord) -> None:
     """Add what earlier versions kept in words alone."""
+    if record.last_error and record.last_error.startswith(_LIMITS):
+        record.last_error_is_limit = True
     for process in (record.lead, record.second):
         if process:
             process.boot.cause = with_kind(process.boot.cause)

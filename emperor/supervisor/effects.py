@@ -83,7 +83,8 @@ class Effects:
         except CannotListen as error:
             if vassal.bind_failed_at is None:
                 log.error("%s: %s", vassal.spec.domain, error, extra=about(vassal.spec.domain))
-            vassal.last_error, vassal.bind_failed_at = str(error), self._clock.time()
+            vassal.set_error(str(error))
+            vassal.bind_failed_at = self._clock.time()
         else:
             vassal.bind_failed_at = None
             self.update_watch(vassal)

@@ -161,8 +161,8 @@ class Reactions:
     def _respawned(self, vassal: Vassal, child: Child) -> None:
         """A worker that dies again and again hangs its visitors, and uWSGI never gives up."""
         child.respawns += 1
-        if why := child.process.why_replaced():
-            vassal.last_error = why
+        if death := child.process.worker_death():
+            vassal.set_error(death.why, is_limit=death.is_limit)
         never_answered = child.boot.first_reply is None
         if child.respawns >= MOST_RESPAWNS and never_answered and not child.kill_reason:
             child.kill_reason = f"its worker died {child.respawns} times and never answered"

@@ -159,13 +159,17 @@ class Vassal(VassalRecord):
         """The state as administrators are told."""
         return reported(self.state)
 
+    def set_error(self, why: str | None, *, is_limit: bool = False) -> None:
+        """Replace the last error; `is_limit`: a worker has died by a limit."""
+        self.last_error, self.last_error_is_limit = why, is_limit
+
     def note_error(self, change: ErrorChange, why: str) -> None:
         """Change the last error after an event with the reason `why`."""
         match change:
             case ErrorChange.SET:
-                self.last_error = why
+                self.set_error(why)
             case ErrorChange.CLEARED:
-                self.last_error = None
+                self.set_error(None)
             case ErrorChange.KEPT:
                 pass
 

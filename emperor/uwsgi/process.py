@@ -15,7 +15,7 @@ from emperor.linux.processes import LedProcess
 from emperor.model.admission import Bursts
 from emperor.model.limit_hits import Hit, deadliest
 from emperor.model.log_fields import about
-from emperor.model.ports import CannotLaunch, Exit, Message, ProcessEvents
+from emperor.model.ports import CannotLaunch, Exit, Message, ProcessEvents, WorkerDeath
 from emperor.model.slow_imports import SlowImport
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Spec
@@ -242,12 +242,13 @@ class UwsgiProcess:
 
         self._pipe.on_message = on_message
 
-    def why_replaced(self) -> str:
-        """Why the last worker died that the master has replaced, empty where none did."""
+    def worker_death(self) -> WorkerDeath | None:
+        """The death of the last worker that the master has replaced; None where none died."""
         if hits := self._new_hits():
             self._hit = deadliest(hits)
-            return str(self._hit)
-        return explain_replacement(self._output_end())
+            return WorkerDeath(str(self._hit), is_limit=True)
+        why = explain_replacement(self._output_end())
+        return WorkerDeath(why) if why else None
 
     def dies_at_start(self) -> bool:
         """Whether its workers, none of which has accepted yet, die again and again."""

@@ -18,7 +18,6 @@ from emperor.model.bases_report import Base, BasesReport, LeftOut
 from emperor.model.claims import told_of_aliases
 from emperor.model.history import wake_of
 from emperor.model.lifecycle import SERVING, State
-from emperor.model.limit_hits import tells_limit
 from emperor.model.ports import Listener, Process, QueueLength
 from emperor.model.registry_status import MembershipStatus
 from emperor.model.settings import Settings, spelled
@@ -349,7 +348,7 @@ def last_error(vassal: Vassal) -> str | None:
     ini_error, aliases = _ini_error(vassal), told_of_aliases(newest(vassal)[0])
     if vassal.state in SERVING:
         limit, error = _limited(vassal), vassal.last_error
-        if limit and error and tells_limit(error):
+        if limit and vassal.last_error_is_limit:
             error = limit  # the same one, or a later one
         return ini_error or error or limit or _failing_again(vassal) or aliases
     return vassal.last_error or ini_error or _limited(vassal) or aliases

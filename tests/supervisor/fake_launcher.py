@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from emperor.model.ports import CannotLaunch, Exit, Listener, Message, ProcessEvents
+from emperor.model.ports import CannotLaunch, Exit, Listener, Message, ProcessEvents, WorkerDeath
 from emperor.model.slow_imports import SlowImport
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import RuntimeOptions, Spec
@@ -44,7 +44,8 @@ class FakeProcess:
     pid: int = 0
     unread: list[Message] = field(default_factory=list)
     exit_cause: str | None = None
-    worker_death: str = ""
+    death: WorkerDeath | None = None
+    limit: str = ""
     workers_die: bool = False
     is_measured: bool = False
     slow_imports: tuple[SlowImport, ...] = ()
@@ -86,13 +87,13 @@ class FakeProcess:
         return None
 
     def why_limited(self) -> str:
-        return ""
+        return self.limit
 
     def take_slow_imports(self, _now: float) -> tuple[SlowImport, ...] | None:
         return self.slow_imports if self.is_measured else None
 
-    def why_replaced(self) -> str:
-        return self.worker_death
+    def worker_death(self) -> WorkerDeath | None:
+        return self.death
 
     def dies_at_start(self) -> bool:
         return self.workers_die

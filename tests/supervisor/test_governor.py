@@ -7,7 +7,7 @@ import pytest
 from emperor.model.cause import Cause
 from emperor.model.lifecycle import Event
 from emperor.model.policy import MOST_RESPAWNS
-from emperor.model.ports import CannotListen, Message
+from emperor.model.ports import CannotListen, Message, WorkerDeath
 from emperor.model.spec import Stamp
 from emperor.model.status import ReportedState
 from emperor.supervisor.records import Occurrence
@@ -109,7 +109,7 @@ def test_messages_of_an_earlier_process_are_ignored() -> None:
 def test_why_a_worker_died_is_told_while_the_app_runs() -> None:
     world = World()
     process = world.run()
-    process.worker_death = "worker 1 (pid 7) was killed by SIGKILL"
+    process.death = WorkerDeath("worker 1 (pid 7) was killed by SIGKILL")
     process.says(Message.ACCEPTING)
     assert world.state == "running"
     assert world.vassal.last_error == "worker 1 (pid 7) was killed by SIGKILL"

@@ -46,6 +46,7 @@ FULL = VassalRecord(
     starts=7,
     consecutive_failures=8,
     last_error="exit status 22",
+    last_error_is_limit=True,
     ini_error="a.example.ini: line 3",
     last_hit=9.0,
     last_boot=BOOT,
@@ -144,3 +145,19 @@ def test_earlier_versions_kept_a_cause_in_words(
         kept.pending_event.cause,
     ]  # fmt: skip
     assert [each.kind for each in found] == [kind] * 5
+
+
+@pytest.mark.parametrize(
+    ("error", "is_limit"),
+    [
+        ("cannot get more memory: memory-max = 100M is reached, and the kernel killed", True),
+        ("cannot start a process: pids-max = 40 is reached, and a fork was refused", True),
+        ("exit status 22", False),
+        (None, False),
+    ],
+)
+def test_earlier_versions_kept_in_words_what_a_limit_did(error: str | None, is_limit: bool) -> None:
+    plain = msgspec.msgpack.decode(encode(FULL))
+    plain["last_error"] = error
+    del plain["last_error_is_limit"]
+    assert decoder(RUNTIMES)(msgspec.msgpack.encode(plain)).last_error_is_limit is is_limit

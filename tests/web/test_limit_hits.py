@@ -13,10 +13,12 @@ from emperor.linux.hierarchies import Hierarchies, Hierarchy
 from emperor.model.admission import Limit
 from emperor.model.authority import Caller
 from emperor.model.limits import Limits
+from emperor.model.ports import Message, WorkerDeath
 from emperor.model.spec import Identity
 from emperor.model.status import LimitHits
 from emperor.web.limit_hits import hits_of_app, limit_hits
-from tests.supervisor.world import SPEC
+from emperor.web.report import last_error
+from tests.supervisor.world import SPEC, World
 
 DAEMON, NAMELESS = 1, 4_000_123
 OF_DAEMON = LimitHits("daemon", "pids-max", 2, ("a.example",))
@@ -62,3 +64,24 @@ async def test_an_app_is_told_of_its_own_limits_alone(groups: ControlGroups) -> 
     assert abs(hits.last_at.timestamp() - time.time()) < 60
     assert hits_of_app(groups, replace(ini, domain="b.example")) == ()
     assert hits_of_app(groups, replace(ini, identity=None)) == ()
+
+
+@pytest.mark.parametrize(
+    ("death", "told"),
+    [
+        (WorkerDeath("memory-max is reached", is_limit=True), "pids-max is reached"),
+        (WorkerDeath("worker 1 (pid 7) was killed by SIGKILL"),
+         "worker 1 (pid 7) was killed by SIGKILL"),
+        (None, "pids-max is reached"),
+    ],
+    ids=["limit", "signal", "none"],
+)  # fmt: skip
+def test_a_later_limit_counts_for_more_than_an_earlier_one(
+    death: WorkerDeath | None, told: str
+) -> None:
+    world = World()
+    process = world.run()
+    process.death = death
+    process.says(Message.ACCEPTING)
+    process.limit = "pids-max is reached"
+    assert last_error(world.vassal) == told
