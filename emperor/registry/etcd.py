@@ -7,7 +7,10 @@ reads that must be fresh.
 import random
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
+
+import msgspec
+from msgspec.structs import replace
 
 from emperor.model.cluster_state import UNKNOWN, ClusterState
 from emperor.model.registry_access import RegistryAccess
@@ -18,9 +21,13 @@ from emperor.registry.etcd_rights import naming
 from emperor.registry.etcd_watch import SeenState, Watch
 from emperor.registry.etcd_wire import (
     KeptReply,
+    LeaseGrantRequest,
     LeaseReply,
+    LeaseRequest,
     Nothing,
     RangeReply,
+    RangeRequest,
+    RequestOp,
     TxnReply,
     delete_of,
     encoded,
@@ -67,7 +74,7 @@ class Etcd:
             try:
                 reply = await self._range(range_of(key))
             except TooLong:
-                reply = await self._range({**range_of(key), "keys_only": True})
+                reply = await self._range(range_of(key, keys_only=True))
         return reply.kvs[0].key_value() if reply.kvs else None
 
     async def page(self, span: Span, limit: int = 500, *, fresh: bool = False) -> Page:
@@ -80,12 +87,12 @@ class Etcd:
 
     async def _first(self, span: Span, limit: int, fresh: bool) -> RangeReply:
         while True:
-            question = range_of_span(span.start, span.end, limit)
+            request = range_of_span(span, limit)
             try:
-                return await self._range(question, fresh)
+                return await self._range(request, fresh)
             except TooLong:
                 if limit == 1:
-                    return await self._range({**question, "keys_only": True}, fresh)
+                    return await self._range(replace(request, keys_only=True), fresh)
                 limit //= 2
 
     async def put(
@@ -126,12 +133,12 @@ class Etcd:
 
     async def grant(self, seconds: int) -> int:
         """A new lease. One that nobody learns of ends by itself."""
-        return (await self._of_lease("grant", {"TTL": str(seconds)}, LeaseReply)).ID
+        return (await self._of_lease("grant", LeaseGrantRequest(seconds), LeaseReply)).ID
 
     async def renew(self, lease: int) -> bool:
         """Renew a lease. Returns whether it still existed."""
         try:
-            reply = await self._of_lease("keepalive", {"ID": str(lease)}, KeptReply)
+            reply = await self._of_lease("keepalive", LeaseRequest(lease), KeptReply)
         except NoLease:
             return False
         return reply.result.TTL > 0
@@ -139,24 +146,24 @@ class Etcd:
     async def revoke(self, lease: int) -> None:
         """End a lease, and with it the keys that have it."""
         try:
-            await self._of_lease("revoke", {"ID": str(lease)}, Nothing)
+            await self._of_lease("revoke", LeaseRequest(lease), Nothing)
         except NoLease:
             return
 
-    async def _range(self, question: Mapping[str, Any], fresh: bool = False) -> RangeReply:
-        return await self._members.read(question, fresh)
+    async def _range(self, request: RangeRequest, fresh: bool = False) -> RangeReply:
+        return await self._members.read(request, fresh)
 
     async def _txn(
-        self, expected: Mapping[str, int], changes: list[dict[str, Any]], read: set[str]
+        self, expected: Mapping[str, int], changes: list[RequestOp], read: set[str]
     ) -> tuple[TxnReply, bool]:
-        question = encoded(txn(expected, changes, sorted(read)))
-        asked = Question("/v3/kv/txn", question, TxnReply, _WRITE_SECONDS)
+        request = encoded(txn(expected, changes, sorted(read)))
+        asked = Question("/v3/kv/txn", request, TxnReply, _WRITE_SECONDS)
         with naming(self._user, "write", *sorted(read)):
             return await self._members.change(asked)
 
-    async def _of_lease(self, what: str, body: Mapping[str, str], kind: type[T]) -> T:
+    async def _of_lease(self, what: str, request: msgspec.Struct, kind: type[T]) -> T:
         path = f"/v3/lease/{what}"
-        asked = Question(path, encoded(body), kind, _LEASE_SECONDS, is_of_lease=True)
+        asked = Question(path, encoded(request), kind, _LEASE_SECONDS, is_of_lease=True)
         answer, _ = await self._members.change(asked)
         return answer
 

@@ -21,7 +21,7 @@ from emperor.registry.etcd_http import (
     TokenIsOld,
     Unanswered,
 )
-from emperor.registry.etcd_wire import TokenReply, encoded
+from emperor.registry.etcd_wire import AuthenticateRequest, TokenReply, encoded
 from emperor.registry.faults import faults_as_silence
 from emperor.registry.port import CannotReach, RegistryRefused
 
@@ -93,7 +93,7 @@ class Login:
             password = await asyncio.to_thread(read_password, self._access.password_file)
         except SettingsError as error:
             raise CannotReach(str(error)) from error
-        body = encoded({"name": self._access.user, "password": password})
+        body = encoded(AuthenticateRequest(self._access.user, password))
         question = Question("/v3/auth/authenticate", body, TokenReply, LOGIN_SECONDS)
         try:
             return (await self._http.post(member, question, "")).token

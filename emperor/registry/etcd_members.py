@@ -5,10 +5,12 @@ etcd has its tokens in memory. A member that was restarted knows none, and a new
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
+
+import msgspec
 
 from emperor.model.registry_access import RegistryAccess
 from emperor.registry.etcd_http import (
@@ -21,7 +23,7 @@ from emperor.registry.etcd_http import (
     Unanswered,
 )
 from emperor.registry.etcd_login import Login
-from emperor.registry.etcd_wire import RangeReply, encoded, range_of
+from emperor.registry.etcd_wire import RangeReply, RangeRequest, encoded, range_of
 from emperor.registry.port import CannotReach, RegistryRefused, Unsure
 
 T = TypeVar("T")
@@ -60,10 +62,11 @@ class Members:
         """The endpoints of all members. The one that answered last is the first."""
         return list(self._order)
 
-    async def read(self, question: Mapping[str, Any], fresh: bool = False) -> RangeReply:
+    async def read(self, request: RangeRequest, fresh: bool = False) -> RangeReply:
         """What the first member has that answers; `fresh`: by a quorum. Raises CannotReach,
         RegistryRefused."""
-        asked = Question(RANGE, encoded({**question, "serializable": not fresh}), RangeReply)
+        request = msgspec.structs.replace(request, serializable=not fresh)
+        asked = Question(RANGE, encoded(request), RangeReply)
         causes: dict[str, str] = {}
         is_late = False
         for member in self.by_preference():
@@ -127,7 +130,7 @@ class Members:
         """The lines of a watch that covers this key, from a member that has a leader. Raises like
         `ask`. The block may raise TokenIsOld."""
         # A watch is a long question, and a member without a leader would not read it.
-        short = encoded({**range_of(key), "keys_only": True, "serializable": True})
+        short = encoded(range_of(key, keys_only=True, serializable=True))
         await self.ask(member, Question(RANGE, short, RangeReply, needs_leader=True))
         with self._judged(member):
             token = await self._login.token(member)

@@ -152,17 +152,17 @@ class Watch:
         return header.revision < max(self._told) or header.raft_term < self._before.elections
 
     async def _newest(self) -> Header:
-        question = {**range_of(self._spans[0].start), "keys_only": True}
+        request = range_of(self._spans[0].start, keys_only=True)
         try:
-            return (await self._members.read(question, fresh=True)).header
+            return (await self._members.read(request, fresh=True)).header
         except CannotReach as error:
             raise Unanswered("it is behind, and there is no quorum", was_sent=True) from error
 
     async def _was_quiet(self, member: str) -> bool:
         """Whether the watches are known to have told more than before, since nothing came for long.
         Raises Unanswered if the member hangs."""
-        question = {**range_of(self._spans[0].start), "keys_only": True, "serializable": True}
-        reply = await self._members.ask(member, Question(RANGE, encoded(question), RangeReply))
+        request = range_of(self._spans[0].start, keys_only=True, serializable=True)
+        reply = await self._members.ask(member, Question(RANGE, encoded(request), RangeReply))
         is_long = len(self._quiet) == _SILENCES
         before = min(self._told)
         if is_long:

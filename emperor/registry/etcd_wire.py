@@ -1,11 +1,12 @@
 """The JSON of etcd's gateway: what is sent, and what the answers mean.
 
-Keys and values are base64, 64-bit numbers are strings, and what is zero is left out.
+The names are those of etcd's protocol. Keys and values are base64. In answers 64-bit numbers are
+strings, and what is zero is left out.
 """
 
 from collections.abc import Mapping
 from enum import Enum, auto
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -36,6 +37,92 @@ class Verdict(Enum):
     DENIED = auto()
     GIVE_UP = auto()
     NO_LEASE = auto()
+
+
+class RangeRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Asks for a key, or for the first keys of a span. `serializable`: what the member has, which
+    may be old."""
+
+    key: bytes
+    range_end: bytes = b""
+    limit: int = 0
+    serializable: bool = False
+    keys_only: bool = False
+
+
+class PutRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Writes a key; with a lease it ends with that."""
+
+    key: bytes
+    value: bytes
+    lease: int = 0
+
+
+class DeleteRangeRequest(msgspec.Struct, frozen=True):
+    """Deletes a key."""
+
+    key: bytes
+
+
+class Compare(msgspec.Struct, frozen=True):
+    """Whether a key has that revision; 0: there is no such key."""
+
+    key: bytes
+    mod_revision: int
+    target: Literal["MOD"] = "MOD"
+    result: Literal["EQUAL"] = "EQUAL"
+
+
+class RequestOp(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A step of a transaction: one of these."""
+
+    request_range: RangeRequest | None = None
+    request_put: PutRequest | None = None
+    request_delete_range: DeleteRangeRequest | None = None
+
+
+class TxnRequest(msgspec.Struct, frozen=True):
+    """A transaction: the steps of `success` if all of `compare` is so, else those of `failure`."""
+
+    compare: list[Compare]
+    success: list[RequestOp]
+    failure: list[RequestOp]
+
+
+class LeaseGrantRequest(msgspec.Struct, frozen=True):
+    """Makes a lease of that many seconds."""
+
+    TTL: int
+
+
+class LeaseRequest(msgspec.Struct, frozen=True):
+    """Renews a lease, or revokes it."""
+
+    ID: int
+
+
+class AuthenticateRequest(msgspec.Struct, frozen=True):
+    """Logs in."""
+
+    name: str
+    password: str
+
+
+class WatchCreateRequest(msgspec.Struct, frozen=True):
+    """Watches a span from a revision on."""
+
+    key: bytes
+    range_end: bytes
+    start_revision: int
+    watch_id: int
+    progress_notify: bool = True
+    fragment: bool = True
+
+
+class WatchRequest(msgspec.Struct, frozen=True):
+    """A line that is sent on a stream of watches."""
+
+    create_request: WatchCreateRequest
 
 
 class Header(msgspec.Struct):
@@ -199,53 +286,42 @@ def _bytes(key: str) -> bytes:
     return key.encode(errors="surrogateescape")
 
 
-def encoded(question: Mapping[str, Any]) -> bytes:
-    """A question as JSON."""
-    return msgspec.json.encode(question)
+def encoded(request: msgspec.Struct) -> bytes:
+    """A request as JSON."""
+    return msgspec.json.encode(request)
 
 
-def range_of(key: str) -> dict[str, Any]:
-    """The question for one key."""
-    return {"key": _bytes(key)}
+def range_of(key: str, *, keys_only: bool = False, serializable: bool = False) -> RangeRequest:
+    """The request for one key."""
+    return RangeRequest(_bytes(key), keys_only=keys_only, serializable=serializable)
 
 
-def range_of_span(start: str, end: str, limit: int) -> dict[str, Any]:
-    """The question for the first keys of a span."""
-    return {"key": _bytes(start), "range_end": _bytes(end), "limit": str(limit)}
+def range_of_span(span: Span, limit: int) -> RangeRequest:
+    """The request for the first keys of a span."""
+    return RangeRequest(_bytes(span.start), _bytes(span.end), limit)
 
 
-def txn(
-    expected: Mapping[str, int], changes: list[dict[str, Any]], read: list[str]
-) -> dict[str, Any]:
+def txn(expected: Mapping[str, int], changes: list[RequestOp], read: list[str]) -> TxnRequest:
     """Make these changes if each key has the revision that is expected; else read these keys."""
-    return {
-        "compare": [
-            {"key": _bytes(key), "target": "MOD", "result": "EQUAL", "mod_revision": str(revision)}
-            for key, revision in expected.items()
-        ],
-        "success": changes,
-        "failure": [{"request_range": range_of(key)} for key in read],
-    }
+    return TxnRequest(
+        compare=[Compare(_bytes(key), revision) for key, revision in expected.items()],
+        success=changes,
+        failure=[RequestOp(request_range=range_of(key)) for key in read],
+    )
 
 
-def put_of(key: str, value: bytes, lease: int) -> dict[str, Any]:
+def put_of(key: str, value: bytes, lease: int) -> RequestOp:
     """The change that writes a key."""
-    return {"request_put": {"key": _bytes(key), "value": value, "lease": str(lease)}}
+    return RequestOp(request_put=PutRequest(_bytes(key), value, lease))
 
 
-def delete_of(key: str) -> dict[str, Any]:
+def delete_of(key: str) -> RequestOp:
     """The change that deletes a key."""
-    return {"request_delete_range": range_of(key)}
+    return RequestOp(request_delete_range=DeleteRangeRequest(_bytes(key)))
 
 
 def watch_of(number: int, span: Span, after: int) -> bytes:
     """A line that begins the watch with that number, from 1 on."""
-    create = {
-        "key": _bytes(span.start),
-        "range_end": _bytes(span.end),
-        "start_revision": str(after + 1),
-        "watch_id": str(number),
-        "progress_notify": True,
-        "fragment": True,
-    }
-    return msgspec.json.encode({"create_request": create}) + b"\n"
+    start, end = _bytes(span.start), _bytes(span.end)
+    create = WatchCreateRequest(start, end, start_revision=after + 1, watch_id=number)
+    return encoded(WatchRequest(create)) + b"\n"
