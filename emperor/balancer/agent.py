@@ -100,6 +100,9 @@ class Agent:
                 self._news.lost(errors.exceptions[0])
             except* Missed:
                 self._news.missed()
+            except* Exception:
+                log.exception("cannot follow the registry: a fault in emperord")
+                self._news.lost(CannotReach("a fault in emperord; its log has the traceback"))
             self._attendance.forget()
             self._told()
             await asyncio.sleep(random.uniform(*_RETRY_SECONDS))

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from emperor.balancer.metrics import Numbers, exposition
+from emperor.guarded import guarded
 
 log = logging.getLogger("emperord.metrics_file")
 
@@ -36,7 +37,8 @@ class MetricsFile:
         """Write it again and again, until this is cancelled."""
         while True:
             self._changed.clear()
-            self._write()
+            with guarded(log, "write the metrics"):
+                self._write()
             await asyncio.sleep(_SETTLE_SECONDS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_SECONDS):

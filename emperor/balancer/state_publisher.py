@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from emperor.model.balancer_state import BalancerState, encoded
 from emperor.model.registry_keys import Keys
+from emperor.registry.faults import faults_as_silence
 from emperor.registry.port import CannotReach, Engine, RegistryRefused
 
 log = logging.getLogger("emperord.state_publisher")
@@ -37,7 +38,8 @@ class StatePublisher:
         while True:
             self._news.clear()
             try:
-                await self._tell()
+                with faults_as_silence(log, "tell the fleet which table this balancer has"):
+                    await self._tell()
                 wait = _LEASE_SECONDS / 3
             except CannotReach:
                 # The agent says so.

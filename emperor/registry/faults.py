@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from emperor.registry.port import CannotReach, RegistryRefused
 
-_SILENCE = (CannotReach, RegistryRefused, TimeoutError)
+_SILENCE = (CannotReach, RegistryRefused)
 
 
 @contextmanager

@@ -236,7 +236,10 @@ class Once:
         assert self._keys and self.permission
         revision, app.revision = app.revision or 0, None
         try:
-            with suppress(*_AWAY), faults_as_silence(log, f"give up the key of {domain}"):
+            with (
+                suppress(*_AWAY),
+                faults_as_silence(log, f"give up the key of {domain}", TimeoutError),
+            ):
                 async with asyncio.timeout(_ASK_SECONDS):
                     if app.goes_to and revision:
                         await self._keys.hand_over(domain, revision, app.goes_to)
@@ -372,7 +375,7 @@ class Once:
                 await self._work.wait()
             await asyncio.sleep(RENEW_SECONDS)
             try:
-                with faults_as_silence(log, "renew the lease of apps that must not run twice"):
+                with faults_as_silence(log, "renew the lease of its apps", TimeoutError):
                     await self._lease.renew(self._keys.engine)
                     self._claim_missing()
                     await self._keys.give_back(self._uses)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from emperor.balancer import agent as agent_module
+from emperor.balancer import state_publisher as publisher_module
 from emperor.balancer.agent import Agent
 from emperor.balancer.list_file import ListFile, NotOurs
 from emperor.balancer.metrics import Numbers, Presence, TableProblem
@@ -369,3 +371,29 @@ async def test_a_balancer_tells_which_table_it_has(engine: MemoryEngine) -> None
         running.cancel()
     await publisher.leave()
     assert told() is None
+
+
+async def test_a_balancer_goes_on_after_a_fault(
+    engine: MemoryEngine,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for module in (agent_module, publisher_module):
+        monkeypatch.setattr(module, "_RETRY_SECONDS", (0.01, 0.02))
+    publisher = StatePublisher(engine, KEYS, lambda: BalancerState("lb1", 3, "", "0.1.0"))
+    async with running(engine, path) as balancer, asyncio.TaskGroup() as tasks:
+        await balancer.put(TABLE)
+        await balancer.until(3)
+        engine.fault = ZeroDivisionError()
+        await engine.cut()  # ends what waits for changes, by the fault
+        telling = tasks.create_task(publisher.run())
+        for what in ("follow the registry", "tell the fleet which table this balancer has"):
+            await eventually_async(lambda: f"cannot {what}: a fault" in caplog.text)  # noqa: B023
+        assert not balancer.numbers.is_reached
+        engine.fault = None
+        await engine.mend()
+        await balancer.put(replace(TABLE, serial=4))
+        await balancer.until(4)
+        await eventually_async(lambda: engine.value(KEYS.balancer("lb1")))
+        telling.cancel()

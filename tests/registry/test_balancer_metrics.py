@@ -137,3 +137,17 @@ def test_each_query_of_the_board_tells_of_a_real_agent(tmp_path: Path) -> None:
                 finally:
                     prometheus.stop()
                     agent.terminate()
+
+
+async def test_the_file_is_written_again_after_a_fault(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now: list[Numbers] = []
+    file = MetricsFile(tmp_path / "metrics.prom", lambda: now[-1])
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(file.run())
+        await eventually_async(lambda: "cannot write the metrics: a fault" in caplog.text)
+        now.append(NUMBERS)
+        file.changed()
+        await eventually_async((tmp_path / "metrics.prom").exists)
+        running.cancel()

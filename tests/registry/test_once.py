@@ -366,7 +366,11 @@ async def test_a_lease_is_renewed_after_a_fault(
         await eventually_async(lambda: two.once.why_not(A))
         engine.fault = ZeroDivisionError()
         await engine.cut()  # ends what waits for changes, by the fault
-        for what in ("renew the lease of", "learn where apps run", "give apps to other machines"):
+        for what in (
+            "renew the lease of its apps",
+            "learn where apps run",
+            "give apps to other machines",
+        ):
             await eventually_async(lambda: f"cannot {what}" in caplog.text)  # noqa: B023
         one.stop(A)
         await eventually_async(lambda: f"cannot give up the key of {A}" in caplog.text)
