@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from emperor.guarded import guarded
 from emperor.model.member import BrokenMember, Member, decoded, encoded
 from emperor.model.registry_status import MembershipStatus
 from emperor.registry.faults import faults_as_silence
@@ -113,7 +114,10 @@ class Membership:
         """Say that this backend is gone: it stops for good. `run` was cancelled."""
         if self._lease is None:
             return
-        with suppress(CannotReach, RegistryRefused, TimeoutError):
+        with (
+            guarded(log, "leave the fleet"),
+            suppress(CannotReach, RegistryRefused, TimeoutError),
+        ):
             async with asyncio.timeout(_LEAVE_SECONDS):
                 await self._engine.revoke(self._lease)
         self._lease = None

@@ -161,7 +161,7 @@ class Once:
         asking = [app.asking for app in self._apps.values() if app.asking]
         for task in (*self._running, *asking):
             task.cancel()
-        with suppress(*_AWAY):
+        with guarded(log, "give up the lease of its apps"), suppress(*_AWAY):
             async with asyncio.timeout(_ASK_SECONDS):
                 if self._keys is not None:
                     await self._lease.end(self._keys.engine)

@@ -255,3 +255,14 @@ async def test_a_backend_registers_after_a_fault(
         engine.fault = None
         await until(engine, lambda found: found == HERE)
     assert "cannot stay registered with the fleet: a fault in emperord" in caplog.text
+
+
+async def test_a_fault_at_its_end_keeps_no_daemon_from_stopping(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine = MemoryEngine()
+    async with up(engine) as machine:
+        await until(engine, lambda found: found == HERE)
+    engine.fault = ZeroDivisionError()
+    await machine.membership.leave()
+    assert "cannot leave the fleet: a fault in emperord" in caplog.text

@@ -377,3 +377,11 @@ async def test_a_lease_is_renewed_after_a_fault(
         engine.fault = None
         await engine.mend()
         await eventually_async(lambda: two.has(A))
+
+
+async def test_a_fault_at_its_end_keeps_no_daemon_from_stopping(
+    engine: LossyEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with fleet(engine):
+        engine.fault = ZeroDivisionError()
+    assert "cannot give up the lease of its apps: a fault in emperord" in caplog.text
