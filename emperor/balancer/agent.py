@@ -58,7 +58,7 @@ class Agent:
 
     @property
     def table(self) -> SlotTable | None:
-        """The one that nginx has."""
+        """The table that nginx has."""
         return self._good
 
     @property

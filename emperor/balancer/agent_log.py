@@ -90,7 +90,7 @@ class AgentLog:
         log.info("table %d is written: %s", table.serial, _difference(before, table))
 
     def no_table(self) -> None:
-        """The registry has none."""
+        """The registry has no table of slots."""
         self._tell(
             TableProblem.MISSING,
             f"the registry has no table of slots; {self._going_on};"
@@ -129,7 +129,7 @@ class AgentLog:
         log.info("%s", " and ".join(parts))
 
     def undone(self, step: Step) -> None:
-        """The agent may not."""
+        """The agent cannot make a change of the table."""
         wanted = ", ".join([*step.added, *step.removed])
         self._tell(TableProblem.UNMOVED, f"cannot move slots for {wanted}: {step.why}")
 

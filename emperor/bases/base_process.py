@@ -170,7 +170,7 @@ class BaseProcess:
         return tuple(spare.pid for spare in self._ready)
 
     def state(self, python: str, made: float, home: str = "", user: str = "") -> BaseState:
-        """What it is now."""
+        """The state of the base now."""
         return BaseState(
             python=python,
             home=home,

@@ -103,7 +103,7 @@ class Bases:
         self._look: asyncio.TimerHandle | None = None
 
     def make(self) -> None:
-        """Make the first one."""
+        """Make the base of the standard library."""
         if self._root is not None:
             self._root.make()
 

@@ -212,7 +212,7 @@ class HomeBase:
         return self._base.ended
 
     def end(self) -> None:
-        """Kill it."""
+        """Kill the base."""
         self._is_ended = True
         self._base.end()
 

@@ -46,7 +46,7 @@ class FoundBase:
         os.close(self.pidfd)
 
     def kill(self) -> None:
-        """Kill it."""
+        """Kill the base."""
         _kill(self.pidfd)
 
 

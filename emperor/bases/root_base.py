@@ -177,7 +177,7 @@ class RootBase:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """What it has imported."""
+        """The modules that the base has imported."""
         return self._current.imported.modules if self._current is not None else ()
 
     @property

@@ -63,7 +63,7 @@ class RequestPolicy(Protocol):
     tells_user: bool
 
     def judge(self, request: BrowserRequest) -> Handling | Refused:
-        """What becomes of it."""
+        """What becomes of a request."""
 
 
 class Proxy:
@@ -82,7 +82,7 @@ class Proxy:
         self.on_request: Callable[[], None] = lambda: None
 
     def application(self) -> web.Application:
-        """The server."""
+        """The application that forwards requests."""
         app = web.Application(client_max_size=_LONGEST_BODY)
         # A path may have a line break, %0A.
         app.router.add_route("*", "/{path:(?s:.*)}", self._handle)

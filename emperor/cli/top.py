@@ -152,7 +152,7 @@ class _Screen:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, run_dir: Path) -> None:
-        """Show it until somebody quits."""
+        """Show the activity until somebody quits."""
         loop = asyncio.get_running_loop()
         async with connect(run_dir) as client:
             meter = _Meter(client)

@@ -107,7 +107,7 @@ class Bag:
 
     @classmethod
     def new(cls) -> "Bag":
-        """An empty one. Raises OSError."""
+        """An empty bag. Raises OSError."""
         reader, writer = socket.socketpair(*_KIND)
         try:
             writer.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _CAPACITY_BYTES)

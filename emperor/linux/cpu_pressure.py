@@ -40,7 +40,7 @@ class CpuPressure:
             self._loop.add_reader(self._events.fileno(), self._on_event)
 
     def pause(self) -> None:
-        """Wake nobody up."""
+        """Tell of no wait until `resume`."""
         self._is_paused = True
         self._loop.remove_reader(self._events.fileno())
 

@@ -85,7 +85,7 @@ class Fence:
         self._set()
 
     def kill(self) -> None:
-        """A deadline is there."""
+        """Kill the apps whose deadline is there."""
         os.read(self.timer, 8)
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
         for pid, app in list(self._apps.items()):

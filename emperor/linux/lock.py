@@ -80,7 +80,7 @@ class Note:
             os.close(fd)
 
     def write(self, words: str) -> None:
-        """Replace them. Raises OSError."""
+        """Replace the words. Raises OSError."""
         fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             first = os.pread(fd, _MOST_BYTES, 0).decode(errors="replace").partition("\n")[0]

@@ -170,7 +170,7 @@ def spawn(
 
 
 def _spawn(argv: Sequence[str], env: Mapping[str, str], fds: Mapping[int, int]) -> int:
-    """The pid. Raises OSError."""
+    """Start a process. Returns its pid. Raises OSError."""
     with _out_of_the_way(fds) as sources:
         return os.posix_spawnp(
             argv[0],

@@ -98,7 +98,7 @@ class Journal:
         self.has_rebooted = boot != self.boot
 
     def rewrite(self, kept: Iterable[Pulled]) -> None:
-        """Keep this, and nothing else."""
+        """Have the file keep these, and nothing else."""
         self.domains = {each.domain: each for each in kept}
         self._compact()
 
@@ -125,7 +125,7 @@ class Journal:
         return _UpTo(self.revision, self.boot, self.state.cluster, self.state.elections)
 
     def close(self) -> None:
-        """What follows opens it again."""
+        """Close the file. The next line opens it again."""
         if self._file is not None:
             self._file.close()
             self._file = None

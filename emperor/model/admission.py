@@ -95,7 +95,7 @@ class Admission:
 
     @property
     def total(self) -> int:
-        """How many are held."""
+        """How many requests are held."""
         return self._total
 
     @property

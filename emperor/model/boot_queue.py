@@ -135,7 +135,7 @@ class BootQueue(Generic[K]):
         line.waiting[rank][app] = next(self._numbers)
 
     def leave(self, app: K) -> None:
-        """Wait no longer."""
+        """Have the app wait no longer."""
         self._ready.discard(app)
         tenant = self._tenancy.of(app)
         if line := self._lines.get(tenant):

@@ -91,7 +91,7 @@ class Recorder(Protocol):
     """Where transitions are written down."""
 
     def record(self, event: TransitionEvent) -> None:
-        """Take one."""
+        """Write a transition down."""
 
 
 class Timer(Protocol):

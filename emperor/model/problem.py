@@ -68,5 +68,5 @@ class Problem:
 
 
 def problem(code: ProblemCode, detail: str) -> Problem:
-    """One occurrence."""
+    """What a program is told of one occurrence of an error."""
     return Problem(code.type, code.title, code.status, detail, code.code)

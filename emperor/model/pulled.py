@@ -170,7 +170,7 @@ _AT_HIT: Mapping[tuple[OnDisk, Said], Act] = _table(
 
 
 def act(occasion: Occasion, disk: OnDisk, said: Said) -> Act:
-    """What to do."""
+    """What to do about an entry of the registry."""
     at_hit = _AT_HIT.get((disk, said)) if occasion is Occasion.HIT else None
     return at_hit or _ACTS[disk, said]
 

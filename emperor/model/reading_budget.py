@@ -66,7 +66,7 @@ class ReadingBudget:
         return max(0.0, self._busy_until[tenant] - now)
 
     def end(self, file: str) -> None:
-        """The file has waited."""
+        """The file has waited for its turn."""
         self._resting.discard(file)
         self._rested.add(file)
 

@@ -28,7 +28,7 @@ class Keys:
         return _below(self._bucket(number))
 
     def one(self, domain: str) -> Span:
-        """A domain alone."""
+        """The key of one domain alone."""
         key = self.vassal(domain)
         return Span(key, f"{key}\0")
 
@@ -85,7 +85,7 @@ class Keys:
         return f"{self.prefix}/once/wanted/{domain}"
 
     def migration_requests(self) -> Span:
-        """All of these."""
+        """The keys of all requests for a migration."""
         return _below(f"{self.prefix}/once/wanted/")
 
     def migrated(self, domain: str) -> str:

@@ -55,7 +55,7 @@ class KeptNotices:
             log.warning("cannot write %s: %s; some notices are lost", self._path, error.strerror)
 
     def drop(self) -> None:
-        """Leave nothing."""
+        """Remove what was left for the next daemon."""
         try:
             self._path.unlink(missing_ok=True)
         except OSError as error:

@@ -213,7 +213,7 @@ class Membership:
             log.info("registered %s with the fleet", self._me().address)
 
     def _tell(self, problem: str) -> None:
-        """Once for each problem."""
+        """Log a problem, once until there is another one."""
         if self._told != problem:
             self._told = problem
             log.warning("%s", problem)

@@ -19,7 +19,7 @@ class Fence(Protocol):
         """Kill each of these at its deadline, and no others. Raises OSError."""
 
     def close(self) -> None:
-        """Kill none."""
+        """Kill no app any more."""
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ class Note(Protocol):
         """The text; empty where there is none."""
 
     def write(self, words: str) -> None:
-        """Replace it. Raises OSError."""
+        """Replace the text. Raises OSError."""
 
 
 class ClaimHolders:

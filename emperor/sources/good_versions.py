@@ -23,7 +23,7 @@ class Keep(Protocol):
         """The versions by the names of their files."""
 
     def write(self, inis: Iterable[GoodIni]) -> None:
-        """Replace them."""
+        """Replace the versions that are kept."""
 
 
 class GoodVersions:
@@ -39,7 +39,7 @@ class GoodVersions:
         return kept if kept and kept.belongs_to_owner_of(stamp) else None
 
     def drop(self) -> None:
-        """All inis were read."""
+        """Forget the versions of an earlier daemon: all inis were read."""
         self._by_file.clear()
 
     def save(self, vassals: Iterable[Vassal]) -> Thread:

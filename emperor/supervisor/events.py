@@ -92,7 +92,7 @@ class EventLog:
         self._readers: set[Callable[[TransitionEvent], None]] = set()
 
     def record(self, event: TransitionEvent) -> None:
-        """Log one line."""
+        """Log an event, and give it to all readers."""
         self._last_seq += 1
         self._last_seq_of[event.uid] += 1
         event = replace(event, seq=self._last_seq)

@@ -134,7 +134,7 @@ def listed(path: Path) -> list[str]:
 
 
 def _modules(path: Path) -> list[str]:
-    """The modules in that list."""
+    """The names of modules in the list of an app."""
     return [name[1:] for name in _lines(path) if name.startswith("=")]
 
 

@@ -201,7 +201,7 @@ def outcome_in(printed: bytes) -> CompileOutcome | None:
 
 
 def _tell(spec: Spec, outcome: CompileOutcome, seconds: float) -> None:
-    """One line about an app."""
+    """Log what came of compiling an app."""
     more = f"; stopped, since {outcome.stopped}" if outcome.stopped else ""
     log.info(
         "%s: byte-compiled %d files in %.1f s%s",

@@ -63,7 +63,7 @@ class Histogram:
         self._totals: defaultdict[Labels, float] = defaultdict(float)
 
     def add(self, seconds: float, *labels: str) -> None:
-        """Count one."""
+        """Count one value."""
         self._counts[labels][bisect_left(self._bounds, seconds)] += 1
         self._totals[labels] += seconds
 
@@ -154,6 +154,6 @@ class Counters:
             self._times[HELD_SECONDS].add(loop.time() - began, status)
 
     def counted(self) -> Counted:
-        """All of it so far."""
+        """All that was counted so far."""
         times = {each: histogram.series() for each, histogram in self._times.items()}
         return Counted(times, deepcopy({each: dict(of) for each, of in self._numbers.items()}))

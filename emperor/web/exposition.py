@@ -149,13 +149,13 @@ def _vassals(vassals: Collection[VassalStatus]) -> Iterator[Metric]:
 
 
 def _counter(described: Described) -> CounterMetricFamily:
-    """An empty family of it."""
+    """The metric without samples, as a counter."""
     name = described.name.removesuffix("_total")
     return CounterMetricFamily(name, described.help, labels=described.labels)
 
 
 def _gauge(described: Described) -> GaugeMetricFamily:
-    """An empty family of it."""
+    """The metric without samples, as a gauge."""
     return GaugeMetricFamily(described.name, described.help, labels=described.labels)
 
 

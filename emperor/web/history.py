@@ -41,7 +41,7 @@ class HistoryAccess:
             self._history.keep(fact)
 
     async def open(self) -> None:
-        """Begin to keep it."""
+        """Begin to keep the history."""
         if self._thread:
             await self._thread.open()
 

@@ -48,7 +48,7 @@ def become_app(order: Order, fds: list[int], channel: int, host: Host, store: St
 
 
 def _execute(command: list[str], environment: dict[str, str]) -> NoReturn:
-    """Be the program instead."""
+    """Become another program."""
     # Python ignores them, and what is ignored stays ignored.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)

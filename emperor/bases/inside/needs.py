@@ -48,7 +48,7 @@ class Needs:
         self._original, builtins.__import__ = builtins.__import__, self._import
 
     def end(self) -> None:
-        """Note no more."""
+        """Note no more imports."""
         builtins.__import__ = self._original
         self._all_filters = [each for each in self._filters() if id(each) in self._added_by]
         for name, needed in self._of.items():

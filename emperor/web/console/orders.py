@@ -15,7 +15,7 @@ class OrderText:
 
     @property
     def is_asked(self) -> bool:
-        """Whether it is asked back."""
+        """Whether the console asks back before it gives the order."""
         return bool(self.question)
 
 

@@ -53,7 +53,7 @@ class Census:
     slow: list[Slow] = field(default_factory=list)
 
     def count(self, vassals: Iterable[Vassal]) -> None:
-        """Count these too."""
+        """Count these vassals too."""
         for vassal in vassals:
             state = shown_state(vassal)
             self.states[state] += 1

@@ -33,7 +33,7 @@ class Static:
 
     @property
     def version(self) -> str:
-        """A part of its hash."""
+        """A part of the hash of the file."""
         return sha256(self.body).hexdigest()[:12]
 
 
