@@ -213,7 +213,7 @@ class Bases:
         if base.is_outdated:
             self._end(sharing.home)
             return None
-        return base.start(request, sharing)
+        return base.start(request)
 
     def _note(self, sharing: Sharing) -> None:
         """An app of that home starts."""

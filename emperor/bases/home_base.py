@@ -30,7 +30,6 @@ from emperor.model.text import one_line
 
 log = logging.getLogger("emperord.home_base")
 
-_ALL = ""
 _OUTPUTS = (1, 2)
 
 # Has the base of the standard library become what an order says.
@@ -117,9 +116,10 @@ class HomeBase:
             raise CannotLaunch("there is no base of the standard library")
         return process
 
-    def start(self, request: Request, sharing: Sharing) -> LedProcess | None:
+    def start(self, request: Request) -> LedProcess | None:
         """The app of that request; None where it cannot be forked from here."""
-        if not self._is_ready or not self._fits(request, sharing):
+        # Only root may lower the nice value.
+        if not self._is_ready or request.order.place.nice < 0:
             return None
         self.last_used = self._loop.time()
         # Its process has that user already, and may not enter a group by itself.
@@ -141,15 +141,6 @@ class HomeBase:
             self.is_stale = True
 
         return unfit
-
-    def _fits(self, request: Request, sharing: Sharing) -> bool:
-        """Whether the app is as if its modules had been imported by itself."""
-        read = self._base.imported.variables
-        sets_what_was_read = bool(sharing.variables) and (
-            _ALL in read or not sharing.variables.isdisjoint(read)
-        )
-        # Only root may lower the nice value.
-        return not sets_what_was_read and request.order.place.nice >= 0
 
     @property
     def is_outdated(self) -> bool:

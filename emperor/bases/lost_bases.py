@@ -53,4 +53,4 @@ def sharing_of(recipe: Recipe, groups: Groups) -> Sharing:
     """What is needed to make a base again that an earlier daemon had."""
     user = recipe.home.user
     group = partial(group_of_base, groups, user.uid if user else os.geteuid())
-    return Sharing(recipe.home, "", frozenset(), recipe.environment, recipe.limits, group)
+    return Sharing(recipe.home, "", recipe.environment, recipe.limits, group)

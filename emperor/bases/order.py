@@ -19,12 +19,10 @@ class Import:
 @dataclass(frozen=True, slots=True)
 class Imported:
     """The answer: all modules that it has, and those that it must do without, each with the reason.
-    `variables` of the environment were read at an import; the empty name stands for all of them.
     `problem` is why it cannot be a base."""
 
     modules: tuple[str, ...]
     left_out: dict[str, str]
-    variables: tuple[str, ...] = ()
     problem: str = ""
 
 

@@ -21,13 +21,12 @@ class Home:
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """What decides whether an app is forked from the base of its home: its `domain`, and the
-    `variables` that its ini sets. `environment` is that of its user. `group` makes a control group
+    """What decides whether an app is forked from the base of its home: its `domain`.
+    `environment` is that of its user. `group` makes a control group
     for a base with these `limits`, those of the app; it raises CannotLaunch."""
 
     home: Home
     domain: str
-    variables: frozenset[str]
     environment: dict[str, str]
     limits: Limits
     group: Callable[[Limits], ControlGroup | None]

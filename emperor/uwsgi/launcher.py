@@ -257,7 +257,6 @@ class UwsgiLauncher:
                 home, user_of(spec.identity), spec.no_new_privs, self._bounds.open_files_of(limits)
             ),
             domain=spec.domain,
-            variables=frozenset(options.variables),
             environment=environment_of(user, os.environ),
             limits=limits,
             group=partial(group_of_base, self._bounds.groups, user.uid),

@@ -226,7 +226,7 @@ def sharing_of(domain: str) -> Sharing:
     """That of an app of a user's, in one home."""
     nobody = pwd.getpwnam("nobody")
     home = Home("/usr", User(nobody.pw_uid, nobody.pw_gid, "nobody"), True, (100, 100))
-    return Sharing(home, domain, frozenset(), {}, Limits(), lambda _: None)
+    return Sharing(home, domain, {}, Limits(), lambda _: None)
 
 
 async def test_a_base_of_a_home_learns_what_a_later_app_imports(program: Program) -> None:

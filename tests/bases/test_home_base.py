@@ -41,7 +41,7 @@ class Groups(ControlGroups):
 async def test_a_group_that_cannot_be_entered_leaves_no_descriptor(tmp_path: Path) -> None:
     groups, home = Groups(tmp_path), Home("/nowhere", None, False, (1024, 1024))
     made = groups.group("uid-1/v-.base/1")
-    sharing = Sharing(home, "a.example", frozenset(), {}, Limits(), lambda _: made)
+    sharing = Sharing(home, "a.example", {}, Limits(), lambda _: made)
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(FileNotFoundError, match=r"cgroup\.procs"):
         HomeBase(sharing, ["json"], lambda *_: None, asyncio.get_running_loop(), Nobody())

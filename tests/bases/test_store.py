@@ -21,14 +21,18 @@ from emperor.bases.inside.needs import Needs
 needs = Needs()
 needs.begin()
 from emperor.bases.inside.preload import preload
+from emperor.bases.inside.reads import Reads
 from emperor.bases.inside.store import Store
 sys.path.pop()
+reads = Reads(needs)
+reads.begin()
 assert not preload(["json", "http.client", "http.cookiejar", "decimal", "zipfile", "csv", "asyncio",
                     "xml.sax"])
+reads.end()
 needs.end()
-store = Store(needs)
+store = Store(needs, reads)
 store.put_away(loaded)
-del Needs, Store, preload
+del Needs, Reads, Store, preload
 def is_kept(name):
     return sys.modules[name] is vars(store)["_kept"].get(name)
 """
@@ -94,6 +98,22 @@ def test_a_submodule_is_there_when_it_is_imported(tmp_path: Path) -> None:
         """,
         tmp_path,
     )
+
+
+@pytest.mark.parametrize(
+    ("sets", "module"),
+    [("os.environ['LANGUAGE'] = 'de'", "optparse"),
+     ("os.environb[b'LANGUAGE'] = b'de'", "optparse"),
+     ("os.environ['PYTHONTZPATH'] = '/zones'", "zoneinfo._tzpath"),
+     ("os.environ['ANOTHER'] = 'another'", "wsgiref.handlers")],
+)  # fmt: skip
+def test_what_reads_variables_is_imported_with_those_of_the_app(
+    tmp_path: Path, sets: str, module: str
+) -> None:
+    base = BASE.replace('["json", ', '["json", "optparse", "zoneinfo", "wsgiref.handlers", ')
+    app = f"import {module}; assert is_kept({module!r})"
+    python(base + app, tmp_path)
+    python(f"{base}\nimport os; {sets}; {app.replace('assert', 'assert not')}", tmp_path)
 
 
 PACKAGE_THAT_MAKES = """

@@ -136,16 +136,36 @@ def test_an_installation_is_seen_at_the_next_start(backend: Backend, home: Path)
 
 
 def test_what_the_environment_decides_is_decided_by_each_app(backend: Backend, home: Path) -> None:
+    base = shared(backend, home)["pid"]
+    for line, greeting, is_of_base in (
+        ("env = GREETING=hello", "hello", False),
+        ("unenv = GREETING", None, True),
+        ("env = UNREAD=hello", None, True),
+    ):
+        drop(backend, THIRD, home, line)
+        seen = told(backend, THIRD)
+        assert backend.started(THIRD) == f"forked from a base of {home}"
+        assert (seen["greeting"], seen["imported_by"] == base) == (greeting, is_of_base)
+        backend.remove(THIRD)
+        backend.until(THIRD, None)
+
+
+@pytest.mark.parametrize(
+    "read",
+    ["os.environ.get('GREETING')", "os.environb[b'GREETING'].decode()",
+     "dict(os.environ).get('GREETING')", "importlib.import_module('extra_reader').GREETING"],
+    ids=["one", "bytes", "all", "by another"],
+)  # fmt: skip
+def test_what_the_code_of_an_app_sets_decides_too(backend: Backend, home: Path, read: str) -> None:
+    (packages(home) / "extra_reader.py").write_text(
+        "import os\nGREETING = os.environ.get('GREETING')\n"
+    )
+    with (packages(home) / "extra" / "__init__.py").open("a") as file:
+        file.write(f"import importlib\ntry:\n    GREETING = {read}\nexcept KeyError:\n    pass\n")
     shared(backend, home)
-    drop(backend, THIRD, home, "env = GREETING=hello")
-    assert told(backend, THIRD)["greeting"] == "hello"
-    assert backend.started(THIRD) == "forked from a base"
-    drop(backend, "unset.example", home, "unenv = GREETING")
-    assert told(backend, "unset.example")["greeting"] is None
-    assert backend.started("unset.example") == "forked from a base"
-    drop(backend, "fourth.example", home, "env = UNREAD=hello")
-    assert told(backend, "fourth.example")["greeting"] is None
-    assert backend.started("fourth.example") == f"forked from a base of {home}"
+    (home.parent / "app.py").write_text("import os\nos.environ['GREETING'] = 'hello'\n" + APP)
+    assert told(backend, ONE)["greeting"] == "hello"
+    assert backend.started(ONE) == f"forked from a base of {home}"
 
 
 def test_an_app_may_choose_the_standard_library_alone(backend: Backend, home: Path) -> None:

@@ -16,6 +16,7 @@ from emperor.bases.inside.own import NAME, become_base, title
 from emperor.bases.inside.place import received
 from emperor.bases.inside.preload import preload
 from emperor.bases.inside.python import restore_python
+from emperor.bases.inside.reads import Reads
 from emperor.bases.inside.store import Store
 from emperor.bases.order import Imported, answer, import_of, order_of
 
@@ -41,9 +42,12 @@ def run(loaded_by_python: frozenset[str], needs: Needs) -> NoReturn:
     host = Host(wanted.pyuwsgi)
     host.rename(NAME, [title()], {})
     restore_python()
+    reads = Reads(needs)
+    reads.begin()
     left_out = preload(wanted.modules)
+    reads.end()
     needs.end()
-    store = Store(needs)
+    store = Store(needs, reads)
     store.put_away(loaded_by_python)
     _serve(control, Imported(store.names, left_out), host, store)
 

@@ -63,7 +63,7 @@ class Needs:
         fromlist: "Sequence[str] | None" = (),
         level: int = 0,
     ) -> "ModuleType":
-        importer, wanted = self._importer(), _absolute(name, globals, level)
+        importer, wanted = self.importer(sys._getframe(1)), _absolute(name, globals, level)
         package = wanted.rpartition(".")[0]
         if package and package not in sys.modules:
             # A package may put modules into sys.modules, as collections does since Python 3.13.
@@ -92,10 +92,9 @@ class Needs:
         for each in filters[: max(0, len(filters) - before)]:
             self._added_by.setdefault(id(each), name)
 
-    def _importer(self) -> str:
-        """The module that is imported just now and has led to this import, be it by a function of
-        another module. Empty for none."""
-        frame: FrameType | None = sys._getframe(2)
+    def importer(self, frame: "FrameType | None") -> str:
+        """The module that is imported just now and has led to what is done in that frame, be it by
+        a function of another module. Empty for none."""
         while frame is not None:
             name = str(frame.f_globals.get("__name__"))
             if name.startswith(_MACHINERY):  # a module in C

@@ -7,9 +7,8 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from emperor.bases.inside.effects import Effects
 from emperor.bases.inside.host import Host, Unfit
@@ -43,7 +42,7 @@ def become_base(order: Order, fds: list[int], channel: int, host: Host, store: S
     try:
         maker = maker_of(place.home)
     except Unfit as unfit:
-        return Imported((), {}, (), str(unfit))
+        return Imported((), {}, str(unfit))
     os.environ.clear()
     os.environ.update(place.environment)
     forget_the_base()
@@ -52,25 +51,21 @@ def become_base(order: Order, fds: list[int], channel: int, host: Host, store: S
     before = effects.state()
     set_up_python(place.home, maker)
     if done := effects.since(before, but=_BY_SITE):
-        return Imported((), {}, (), f"what .pth files run {done}")
+        return Imported((), {}, f"what .pth files run {done}")
     host.home = place.home
     host.is_fresh = _freshness(place.home)
     loaded = frozenset(sys.modules)
     store.needs.begin(lambda: warnings.filters)
     left_out = unfit_modules(modules, store.needs)
     begun = time.time_ns()
-    plain = vars(os.environ)["_data"]
-    noted = Noted(plain)
-    vars(os.environ)["_data"] = noted
+    store.reads.begin()
     # Each app gets the filters of what it imports. (The module is kept, and not loaded.)
     with warnings.catch_warnings(module=warnings):
         left_out |= preload([name for name in modules if name not in left_out])
         store.needs.end()
-    vars(os.environ)["_data"] = plain
+    store.reads.end()
     store.put_away(loaded, begun)
-    # "" stands for all.
-    variables = tuple(noted.read) if len(noted.read) <= _MOST_TOLD else ("",)
-    return Imported(store.names, dict([*left_out.items()][:_MOST_TOLD]), variables)
+    return Imported(store.names, dict([*left_out.items()][:_MOST_TOLD]))
 
 
 def _freshness(home: str) -> Callable[[], bool]:
@@ -87,23 +82,3 @@ def _freshness(home: str) -> Callable[[], bool]:
 
     then = versions()
     return lambda: versions() == then
-
-
-class Noted(dict[bytes, bytes]):
-    """The variables of the environment, which notes those that are read; "" stands for all."""
-
-    def __init__(self, variables: dict[bytes, bytes]) -> None:
-        super().__init__(variables)
-        self.read: dict[str, None] = {}
-
-    def __getitem__(self, key: bytes) -> bytes:
-        self.read[os.fsdecode(key)] = None
-        return super().__getitem__(key)
-
-    def __contains__(self, key: Any) -> bool:
-        self.read[os.fsdecode(key)] = None
-        return super().__contains__(key)
-
-    def __iter__(self) -> Iterator[bytes]:
-        self.read[""] = None
-        return super().__iter__()

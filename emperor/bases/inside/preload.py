@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 
 # They note the folders of this Python, and not of the app's virtual environment.
-_OF_THIS_PYTHON = ("sysconfig", "_sysconfig")
+OF_THIS_PYTHON = ("sysconfig", "_sysconfig")
 # Its import sets variables, reads the .inputrc of root, and catches a signal. rlcompleter imports
 # it, and pdb imports rlcompleter since Python 3.13.
 _LINE_EDITOR, _COMPLETER = "readline", "rlcompleter"
@@ -23,6 +23,6 @@ def preload(names: Iterable[str]) -> dict[str, str]:
     left_out = {name: why for name, why in left_out.items() if name not in sys.modules}
     del sys.modules[_LINE_EDITOR]
     sys.modules.pop(_COMPLETER, None)
-    for module in [name for name in sys.modules if name.startswith(_OF_THIS_PYTHON)]:
+    for module in [name for name in sys.modules if name.startswith(OF_THIS_PYTHON)]:
         del sys.modules[module]
     return left_out

@@ -18,6 +18,7 @@ from importlib.machinery import (
 from types import ModuleType
 
 from emperor.bases.inside.needs import Needs
+from emperor.bases.inside.reads import Reads
 from emperor.bases.inside.search import Change, Search, changed
 
 # Python has these in itself, and searches for them nowhere else.
@@ -31,8 +32,8 @@ _NEVER = (-1, 0, 0, 0)
 class Store:
     """The kept modules."""
 
-    def __init__(self, needs: Needs) -> None:
-        self.needs = needs
+    def __init__(self, needs: Needs, reads: Reads) -> None:
+        self.needs, self.reads = needs, reads
         self._search = Search()
         self._kept: dict[str, ModuleType] = {}
         self._specs: dict[str, ModuleSpec] = {}
@@ -148,7 +149,8 @@ class Store:
         # A package is in the closure of its modules.
         searched = [each for each in closure if "." not in each and each in self._specs]
         is_same = self._search.finds_all(searched) and self._search.finds_none(missing)
-        return closure if is_same and self._are_fresh(closure) else None
+        is_same = is_same and self.reads.are_alike(closure) and self._are_fresh(closure)
+        return closure if is_same else None
 
     def _are_fresh(self, names: Iterable[str]) -> bool:
         """Whether their files are those that the base has read."""
