@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from emperor.guarded import guarded
 from emperor.linux.append_only import release, set_append_only
 from emperor.linux.groups import ControlGroup
 from emperor.linux.log_owner import open_log_of
@@ -54,6 +55,9 @@ class LeftBehind:
     importing: str
 
 
+NOTHING_LEFT = LeftBehind("", "", "")
+
+
 @dataclass(frozen=True, slots=True)
 class SpawnEvents:
     """The events of the process of one spawn."""
@@ -69,9 +73,11 @@ class SpawnEvents:
 
     def on_exit(self, ended: Exit, left: LeftBehind, killed: Killed) -> None:
         """The process has exited."""
-        around = replace(self.around, hit=left.hit, importing=left.importing)
-        cause = explain_exit(ended, left.printed, around, killed)
-        self.events.on_exit(self.spec.domain, self.generation, replace(ended, cause=cause))
+        # Without its exit the vassal would wait for that for ever.
+        with guarded(log, f"explain the exit of {self.spec.domain}"):
+            around = replace(self.around, hit=left.hit, importing=left.importing)
+            ended = replace(ended, cause=explain_exit(ended, left.printed, around, killed))
+        self.events.on_exit(self.spec.domain, self.generation, ended)
 
 
 def mark_of(ref: ProcessRef) -> Mark:
@@ -309,6 +315,16 @@ class UwsgiProcess:
             correct_pidfiles(paths, PidChange(self.pid, other, uid, gid))
 
     def _exited(self, ended: Exit) -> None:
+        left = NOTHING_LEFT
+        with guarded(log, f"clear up after {self.spec.domain}"):
+            left = self._clear_up()
+        with guarded(log, f"end what {self.spec.domain} has left"):
+            self._end_what_is_left()
+            self._release_log()
+        self._events.on_exit(ended, left, self._killed)
+
+    def _clear_up(self) -> LeftBehind:
+        """Give up what the process alone had. Returns what it has left."""
         self._stop.cancel()
         self._pipe.close()
         remove_copy(self._ref.copy)
@@ -316,9 +332,7 @@ class UwsgiProcess:
         self._correct_pidfiles()
         left = LeftBehind(self._output_end(), self.why_limited(), self.import_times.unfinished())
         self.import_times.close()
-        self._end_what_is_left()
-        self._release_log()
-        self._events.on_exit(ended, left, self._killed)
+        return left
 
     def _release_log(self) -> None:
         """No process of the app writes to it any more, unless another one does."""

@@ -5,13 +5,17 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
+from emperor.linux.orphans import Known
 from emperor.model.limits import LimitSettings, Own
 from emperor.model.ports import CannotLaunch, Message
 from emperor.model.spec import InheritedSocket
+from emperor.uwsgi.exits import Circumstances
 from emperor.uwsgi.options import UwsgiOptions
+from emperor.uwsgi.slow_imports import ImportTimes
 from tests.descriptors import descriptors_left
 from tests.eventually import eventually_async
 from tests.traces import public_folder
@@ -85,6 +89,29 @@ async def test_without_a_descriptor_for_its_log_nothing_is_spawned(house: House)
     process = house.prepare(Events())
     with descriptors_left(), pytest.raises(CannotLaunch, match="cannot open a log: Too many open"):
         process.start()
+
+
+@pytest.mark.parametrize(
+    "what", ["clear up after {}", "end what {} has left", "explain the exit of {}"]
+)
+async def test_a_fault_at_its_end_keeps_no_exit_from_being_told(
+    house: House, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    events = Events()
+    process = house.prepare(events)
+    process.start()
+    match what:
+        case "clear up after {}":
+            process.import_times = cast("ImportTimes", "a bug")
+        case "end what {} has left":
+            process._left = cast("list[Known]", "a bug")
+        case _:
+            process._events = replace(process._events, around=cast("Circumstances", "a bug"))
+    process.kill()
+    await eventually_async(lambda: events.exits)
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == [
+        f"cannot {what.format('a.example')}: a fault in emperord"
+    ]
 
 
 @pytest.mark.parametrize("problem", ["no copy", "no log", "no limit", "no program"])
