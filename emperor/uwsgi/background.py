@@ -12,9 +12,9 @@ from emperor.model.spec import Identity
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import Ini, Option, leading_number, refers
-from emperor.uwsgi.needs import Files, Need
+from emperor.uwsgi.needs import Files, Need, TextAndCure
 from emperor.uwsgi.places import places
-from emperor.uwsgi.programs import Problem, Where, judged, searched
+from emperor.uwsgi.programs import Where, judged, searched
 from emperor.uwsgi.users import Users
 
 _AGAIN = "uWSGI starts it again and again in vain"
@@ -119,6 +119,6 @@ def _job(option: Option, job: _Job, where: Where) -> Iterator[Finding]:
         yield _warning(option, problem, _UNSEEN)
 
 
-def _warning(option: Option, problem: Problem, fails: str) -> Finding:
+def _warning(option: Option, problem: TextAndCure, fails: str) -> Finding:
     text, cure = problem
     return Finding(option.line, Severity.WARNING, f"{text}, so {fails}", cure)

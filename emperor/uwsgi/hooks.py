@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from emperor.uwsgi.findings import Finding, Severity
 from emperor.uwsgi.identity import ROOT
 from emperor.uwsgi.ini import Option
-from emperor.uwsgi.needs import Need
-from emperor.uwsgi.programs import Problem, Where
+from emperor.uwsgi.needs import Need, TextAndCure
+from emperor.uwsgi.programs import Where
 from emperor.uwsgi.users import name_of
 
 # What an action needs of the path that its argument begins with.
@@ -58,7 +58,7 @@ def fails(option: Option, where: Where, is_repeated: bool) -> Iterator[Finding]:
             yield _error(option, problem)
 
 
-def _wrong(option: Option, action: str, argument: str, where: Where) -> Problem | None:
+def _wrong(option: Option, action: str, argument: str, where: Where) -> TextAndCure | None:
     words = _WORDS.get(action, ())
     if len(argument.split(" ", len(words) - 1 if words else 0)) < len(words):
         text = f"{option.key} = {option.value} is no {action}:{' '.join(words)}"
@@ -72,7 +72,7 @@ def _wrong(option: Option, action: str, argument: str, where: Where) -> Problem 
     return None
 
 
-def _not_owned(action: str, path: str, where: Where) -> Problem | None:
+def _not_owned(action: str, path: str, where: Where) -> TextAndCure | None:
     """Why chmod(2) fails on a file of another user."""
     if action not in _OWNERS or where.user.uid == ROOT or where.folder is None:
         return None
@@ -82,6 +82,6 @@ def _not_owned(action: str, path: str, where: Where) -> Problem | None:
     return f"{name_of(where.user)} does not own {path}, and cannot change its mode", "drop it"
 
 
-def _error(option: Option, problem: Problem) -> Finding:
+def _error(option: Option, problem: TextAndCure) -> Finding:
     text, cure = problem
     return Finding(option.line, Severity.ERROR, f"{text}, so the app does not start", cure)

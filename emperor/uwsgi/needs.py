@@ -40,10 +40,10 @@ class Need(Enum):
 
 
 # The text of a problem, and its cure.
-_Problem = tuple[str, str]
+TextAndCure = tuple[str, str]
 
 
-def problem_at(need: Need, path: str, user: Identity, files: Files) -> _Problem | None:
+def problem_at(need: Need, path: str, user: Identity, files: Files) -> TextAndCure | None:
     """Why `user` cannot do at `path` what is needed, with the cure; None where that is possible."""
     found = files.access(path, user)
     if found.reach in (Reach.UNSEEN, Reach.CLOSED):
@@ -60,13 +60,13 @@ def problem_at(need: Need, path: str, user: Identity, files: Files) -> _Problem 
     return _cannot_make(found, path, user, files)
 
 
-def _cannot_enter(found: Access, path: str, user: Identity) -> _Problem | None:
+def _cannot_enter(found: Access, path: str, user: Identity) -> TextAndCure | None:
     if found.kind is not FileKind.FOLDER:
         return f"there is no folder {path}", "make it, or name another"
     return None if found.can_enter else _closed(path, user)
 
 
-def _cannot_read(found: Access, path: str, user: Identity) -> _Problem | None:
+def _cannot_read(found: Access, path: str, user: Identity) -> TextAndCure | None:
     if found.reach is Reach.MISSING:
         return f"there is no {path}", "put the file there, or name another"
     if found.kind is FileKind.FOLDER:
@@ -74,35 +74,35 @@ def _cannot_read(found: Access, path: str, user: Identity) -> _Problem | None:
     return None if found.can_read else _denied(user, "read", path)
 
 
-def _cannot_fill(found: Access, path: str, user: Identity) -> _Problem | None:
+def _cannot_fill(found: Access, path: str, user: Identity) -> TextAndCure | None:
     if problem := _cannot_enter(found, path, user):
         return problem
     return None if found.can_write else _denied(user, "make files in", path)
 
 
-def _cannot_execute(found: Access, path: str, user: Identity) -> _Problem | None:
+def _cannot_execute(found: Access, path: str, user: Identity) -> TextAndCure | None:
     if found.reach is Reach.MISSING:
         return f"there is no program {path}", "put it there, or correct the command"
     return None if found.can_execute else _denied(user, "run", path)
 
 
-def _cannot_lock(found: Access, path: str, user: Identity) -> _Problem | None:
+def _cannot_lock(found: Access, path: str, user: Identity) -> TextAndCure | None:
     if problem := _cannot_read(found, path, user):
         return problem
     return None if found.can_write else _denied(user, "write to", path)
 
 
-def _is_missing(found: Access, path: str, _: Identity) -> _Problem | None:
+def _is_missing(found: Access, path: str, _: Identity) -> TextAndCure | None:
     if found.reach is not Reach.MISSING:
         return None
     return f"there is no {path}", "make it, or drop that"
 
 
-def _is_there(found: Access, path: str, _: Identity) -> _Problem | None:
+def _is_there(found: Access, path: str, _: Identity) -> TextAndCure | None:
     return (f"{path} is there already", "remove it, or drop that") if found.kind else None
 
 
-_PROBLEMS: Mapping[Need, Callable[[Access, str, Identity], _Problem | None]] = {
+_PROBLEMS: Mapping[Need, Callable[[Access, str, Identity], TextAndCure | None]] = {
     Need.ENTER: _cannot_enter,
     Need.READ: _cannot_read,
     Need.FILL: _cannot_fill,
@@ -114,7 +114,7 @@ _PROBLEMS: Mapping[Need, Callable[[Access, str, Identity], _Problem | None]] = {
 }
 
 
-def _cannot_make(there: Access, path: str, user: Identity, files: Files) -> _Problem | None:
+def _cannot_make(there: Access, path: str, user: Identity, files: Files) -> TextAndCure | None:
     """Why `user` cannot make a file or a socket at `path`, in place of what is there."""
     if there.kind is FileKind.FOLDER:
         return f"{path} is a folder", "name a file"
@@ -130,11 +130,11 @@ def _cannot_make(there: Access, path: str, user: Identity, files: Files) -> _Pro
     return None if there.kind is None or may_replace else _denied(user, "replace", path)
 
 
-def _closed(folder: str, user: Identity) -> _Problem:
+def _closed(folder: str, user: Identity) -> TextAndCure:
     name = name_of(user)
     cure = f"let {name} in (setfacl -m u:{user.uid}:x), or have the app run as the folder's owner"
     return f"{name} may not enter {folder}", cure
 
 
-def _denied(user: Identity, verb: str, path: str) -> _Problem:
+def _denied(user: Identity, verb: str, path: str) -> TextAndCure:
     return f"{name_of(user)} may not {verb} {path}", "change its owner or mode, or name another"

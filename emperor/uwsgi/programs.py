@@ -14,7 +14,7 @@ from emperor.model.access import FileKind, Reach
 from emperor.model.spec import Identity
 from emperor.uwsgi.environment import PATH
 from emperor.uwsgi.ini import Ini
-from emperor.uwsgi.needs import Files, Need, problem_at
+from emperor.uwsgi.needs import Files, Need, TextAndCure, problem_at
 from emperor.uwsgi.users import name_of
 
 # Commands of the shell itself (dash). The first ones always succeed.
@@ -55,9 +55,6 @@ _UNSET_OPTION = re.compile(r"%\([\w.-]+\)")
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _EXIT = re.compile(r"exit\s+0*[1-9]\d*\s*")
 
-# The text of a problem, and its cure.
-Problem = tuple[str, str]
-
 
 @dataclass(frozen=True, slots=True)
 class Where:
@@ -70,7 +67,7 @@ class Where:
     path: Sequence[str] | None
     is_resolved: bool = False
 
-    def problem_at(self, need: Need, path: str) -> Problem | None:
+    def problem_at(self, need: Need, path: str) -> TextAndCure | None:
         """Why the user cannot do that at a path; None where that is possible or unknown."""
         if not path or (self.folder is None and not path.startswith("/")):
             return None
@@ -88,7 +85,7 @@ def searched(ini: Ini) -> Sequence[str] | None:
 class Judgement:
     """Why a command fails each time, if it does; and whether it always succeeds."""
 
-    problem: Problem | None
+    problem: TextAndCure | None
     is_fine: bool = False
 
 
@@ -118,7 +115,7 @@ def _without_value(command: str, unset: str, where: Where) -> Judgement:
     return Judgement(_no_value(unset, judgement.problem[0]))
 
 
-def _no_value(variable: str, consequence: str) -> Problem:
+def _no_value(variable: str, consequence: str) -> TextAndCure:
     cure = "write the value itself"
     if variable.startswith("%"):
         cure += ", or set that option above"
@@ -148,7 +145,7 @@ def _entered(command: str, folder: str | None) -> str | None:
     return os.path.join(folder, argument) if folder and _NAME.fullmatch(argument) else None
 
 
-def _cannot_run(program: str, command: str, where: Where) -> Problem | None:
+def _cannot_run(program: str, command: str, where: Where) -> TextAndCure | None:
     """Why the shell cannot run the program, or why that always fails, with the cure."""
     if program == "false" or _EXIT.fullmatch(command):
         return f"the command {command!r} always fails", "drop it"
@@ -162,7 +159,7 @@ def _cannot_run(program: str, command: str, where: Where) -> Problem | None:
     return problem or _file_of(command, where)
 
 
-def _file_of(command: str, where: Where) -> Problem | None:
+def _file_of(command: str, where: Where) -> TextAndCure | None:
     """Why an interpreter cannot read the file that the command has it run."""
     match = _RUN_BY.match(command)
     if match is None or (match["shell"] and "/" not in match["file"]):
@@ -176,7 +173,7 @@ def _file_of(command: str, where: Where) -> Problem | None:
     return where.problem_at(Need.READ, match["file"])
 
 
-def _searched_in(path: Sequence[str], program: str, where: Where) -> Problem | None:
+def _searched_in(path: Sequence[str], program: str, where: Where) -> TextAndCure | None:
     """Why the user cannot run the first program of that name in the folders of `path`."""
     places = [f"{place}/{program}" for place in path if place]
     found = [where.files.access(place, where.user) for place in places]
@@ -190,7 +187,7 @@ def _searched_in(path: Sequence[str], program: str, where: Where) -> Problem | N
     return f"there is no program {program}", "install it, or correct the command"
 
 
-def _script(program: str, where: Where, depth: int = 0) -> Problem | None:
+def _script(program: str, where: Where, depth: int = 0) -> TextAndCure | None:
     """Why the interpreter cannot run that the first line of the script at the path `program` names.
     Without such a line it is no script, or the shell runs it."""
     if where.folder is None and not program.startswith("/"):
@@ -218,7 +215,7 @@ def _script(program: str, where: Where, depth: int = 0) -> Problem | None:
     return f"{text}, which line 1 of {script} leads to", cure
 
 
-def _of_env(argument: str, where: Where) -> Problem | None:
+def _of_env(argument: str, where: Where) -> TextAndCure | None:
     """Why env(1) cannot run what its argument in a first line names."""
     match = _OF_ENV.fullmatch(argument)
     if match is None or where.path is None:
