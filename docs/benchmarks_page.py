@@ -8,8 +8,19 @@ from pathlib import Path
 
 import msgspec
 
-from docs.figures import DOCS, FIGURES, Compared, Figures, Machine, Side, read, rendered, text_of
+from docs.figures import (
+    DOCS,
+    FIGURES,
+    Compared,
+    Figures,
+    Machine,
+    Side,
+    read,
+    rendered,
+    text_of,
+)
 from docs.folding import folded, folded_item
+from docs.limits_part import limits_part
 
 PICTURES = DOCS / "pictures" / "benchmarks"
 
@@ -164,6 +175,8 @@ def page(figures: Figures) -> str:
         rows = rows_of(section, figures)
         if rows:
             parts.append("\n".join(_section(section, rows)))
+    if limits := limits_part(figures.measured):
+        parts.append(limits)
     parts.append(_DETAIL + rendered("emperor", figures))
     return "\n".join(parts)
 

@@ -45,15 +45,55 @@ class Rival:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """What the project wants of emperord's median, in the unit of the row: at most `value`, or at
+    least. With `over`, the name of a rival, it is a limit for the ratio to that rival."""
+
+    value: float
+    at_least: bool = False
+    over: str | None = None
+
+    def holds(self, value: float) -> bool:
+        """Whether a value is within the limit."""
+        return value >= self.value if self.at_least else value <= self.value
+
+    def text(self, unit: str) -> str:
+        """The limit as it is read, of a row in that unit."""
+        sign = "≥" if self.at_least else "≤"
+        if self.over is None:
+            return f"{sign} {text_of(self.value, unit)}"
+        return f"{sign} {self.value:.2f} of {self.over}"
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """A row of the benchmark. `ours` is the median of `n` values of emperord's, in `unit`, which is
-    empty for a number of things; None where only ratios are known."""
+    empty for a number of things; None where only ratios are known. `least` and `most` are those of
+    the values. `rows` is its group, as the option --rows of the benchmark knows it."""
 
     unit: str
     ours: float | None
     n: int
     date: str
     rivals: dict[str, Rival]
+    least: float | None = None
+    most: float | None = None
+    limit: Limit | None = None
+    rows: str = ""
+
+    @property
+    def limited(self) -> float | None:
+        """What the limit is for: emperord's median, or its ratio to a rival; None where there is no
+        limit, or no ratio."""
+        if self.limit is None or self.limit.over is None:
+            return None if self.limit is None else self.ours
+        return self.rivals.get(self.limit.over, Rival()).ratio
+
+    @property
+    def is_kept(self) -> bool | None:
+        """Whether the limit is kept; None where nothing can be compared with it."""
+        figure = self.limited
+        return None if self.limit is None or figure is None else self.limit.holds(figure)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -30,6 +31,7 @@ from tests.bench.figures import OtherMachine, Record
 from tests.bench.fleet import fleet
 from tests.bench.hash import placement
 from tests.bench.herd import herd
+from tests.bench.kept_apart import kept_apart
 from tests.bench.many import many
 from tests.bench.neighbours import hogs, slow_boots
 from tests.bench.parked import parked
@@ -55,6 +57,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Iterator[Row | Comparison]]] = {
     "cold": on_the_listener,
     "home": from_a_base_of_their_home,
     "nginx": through_nginx,
+    "apart": kept_apart,
     "bytecode": byte_code,
     "warm": warm,
     "upload": upload,
@@ -165,7 +168,7 @@ def _measure(names: list[str], quick: bool) -> tuple[list[Row | Comparison], lis
             bench = Bench(quick, status.update)
             try:
                 for line in MEASUREMENTS[name](bench):
-                    done.append(line)
+                    done.append(_of_group(line, name))
                     terminal.print(f"{name}: {line.what}: done", highlight=False)
             except KeyboardInterrupt:
                 broken.append(f"{name}: interrupted")
@@ -173,6 +176,13 @@ def _measure(names: list[str], quick: bool) -> tuple[list[Row | Comparison], lis
             except Exception as error:  # a measurement that fails must not cost the others
                 broken.append(f"{name}: cannot measure: {error!r}")
     return done, broken
+
+
+def _of_group(line: Row | Comparison, name: str) -> Row | Comparison:
+    """The row with the name by which --rows measures it again."""
+    if isinstance(line, Comparison):
+        return line
+    return replace(line, measured=replace(line.measured, rows=name))
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
 
+from docs.figures import Limit
 from tests.backend import UnixConnection
 from tests.bench.apps import copy_apps, ini
 from tests.bench.knock import http_first_byte
 from tests.bench.ours import Ours
 from tests.bench.place import place
-from tests.bench.report import Bound, Row, row
+from tests.bench.report import Row, row
 from tests.bench.rivals import Incumbent, PlainNginx
 from tests.bench.rounds import ROUNDS, Bench
 from tests.eventually import eventually
@@ -38,7 +39,7 @@ def asleep(bench: Bench) -> Iterator[Row]:
                 "Emperor": _theirs(incumbent, plain.port, theirs),
             }
             what = "a hit in an idle stop, over the app's boot"
-            yield row(what, "ms", bench.paired(what, sides, seldom="Emperor"), Bound(20.0))
+            yield row(what, "ms", bench.paired(what, sides, seldom="Emperor"), Limit(20.0))
 
 
 def _ours(ours: Ours) -> float:

@@ -8,11 +8,12 @@ from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
+from docs.figures import Limit
 from tests.bench.apps import FRAMEWORKS, copy_apps
 from tests.bench.knock import http_first_byte
 from tests.bench.ours import Ours
 from tests.bench.place import place
-from tests.bench.report import Bound, Row, row
+from tests.bench.report import Row, row
 from tests.bench.rivals import Bare, PlainNginx
 from tests.bench.rounds import Bench
 
@@ -41,7 +42,7 @@ def boot_queue(bench: Bench) -> Iterator[Row]:
             what = f"{_SIZE} cold apps at once, {app}: the last answer"
             sides = {"ours": _ours(ours, app), "plain queue": _queue(folder, ours, plain, app)}
             results = bench.paired(what, sides, _ROUNDS)
-            yield row(what, "s", results, Bound(1.05, over="plain queue"))
+            yield row(what, "s", results, Limit(1.05, over="plain queue"))
 
 
 def _domains(app: str, numbers: range) -> list[str]:

@@ -8,13 +8,14 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
+from docs.figures import Limit
 from emperor.bases.standard_library import MODULES
 from tests.backend import with_state
 from tests.bench.apps import FRAMEWORKS, copy_apps, ini, virtualenv
 from tests.bench.knock import http_first_byte, uwsgi_first_byte
 from tests.bench.ours import Ours
 from tests.bench.place import TMPFS, place
-from tests.bench.report import Bound, Row, row
+from tests.bench.report import Row, row
 from tests.bench.rivals import Bare, Incumbent, PlainFork, PlainNginx
 from tests.bench.rounds import ROUNDS, Bench
 
@@ -23,10 +24,10 @@ _BY_EXEC = "exec-"
 # The folder of the sockets of apps without an emperor.
 _BARE = "bare"
 # Of a base that has imported the standard library alone, to a bare uWSGI.
-_BOUNDS = {"trivial": 0.37, "Flask": 0.45, "Django": 0.50}
-_BOUND_BY_EXEC = 1.02
+_LIMITS = {"trivial": 0.37, "Flask": 0.45, "Django": 0.50}
+_LIMIT_BY_EXEC = 1.02
 # Of a base of their virtual environment. The trivial app imports nothing of it.
-_BOUNDS_AT_HOME = {"Flask": 0.11, "Django": 0.16}
+_LIMITS_AT_HOME = {"Flask": 0.11, "Django": 0.16}
 # Each has a base of its own.
 _USERS = {"Flask": "nobody", "Django": "games"}
 _ENOUGH_APPS = 2
@@ -94,8 +95,8 @@ def on_the_listener(bench: Bench) -> Iterator[Row]:
                 "Emperor": lambda their=their: _knock(stand.incumbent.listener, their()),
             }
             what = f"cold start, {app}"
-            bound = Bound(_BOUND_BY_EXEC, over="bare uWSGI")
-            yield row(what, "ms", bench.paired(what, sides), bound)
+            limit = Limit(_LIMIT_BY_EXEC, over="bare uWSGI")
+            yield row(what, "ms", bench.paired(what, sides), limit)
             forked = stand.fresh(app)
             sides = {
                 "ours": lambda forked=forked: _knock_alone(stand.ours.listener, forked()),
@@ -103,8 +104,8 @@ def on_the_listener(bench: Bench) -> Iterator[Row]:
                 _PLAIN_FORK: lambda app=app: _bare(stand.bare(app, stand.fork)),
             }
             what = f"cold start from a base, {app}"
-            bound = Bound(_BOUNDS[app], over="bare uWSGI")
-            yield row(what, "ms", bench.paired(what, sides), bound)
+            limit = Limit(_LIMITS[app], over="bare uWSGI")
+            yield row(what, "ms", bench.paired(what, sides), limit)
 
 
 class HomeStand:
@@ -159,7 +160,7 @@ def from_a_base_of_their_home(bench: Bench) -> Iterator[Row]:
             stand.make_base(app)
             our = stand.fresh(app)
             what = f"cold start from a base of its virtualenv, {app}"
-            bound = Bound(_BOUNDS_AT_HOME[app], over="bare uWSGI")
+            limit = Limit(_LIMITS_AT_HOME[app], over="bare uWSGI")
             with stand.plain_fork(app) as fork:
                 forked = partial(stand.bare, app, fork)
                 sides = {
@@ -167,7 +168,7 @@ def from_a_base_of_their_home(bench: Bench) -> Iterator[Row]:
                     "bare uWSGI": lambda app=app: _bare(stand.bare(app)),
                     _PLAIN_FORK: lambda forked=forked: _bare(forked()),
                 }
-                yield row(what, "ms", bench.paired(what, sides), bound)
+                yield row(what, "ms", bench.paired(what, sides), limit)
 
 
 def through_nginx(bench: Bench) -> Iterator[Row]:

@@ -8,9 +8,10 @@ from contextlib import ExitStack
 import psutil
 from playwright.sync_api import Page, sync_playwright
 
+from docs.figures import Limit
 from tests.bench.many import Crowd
 from tests.bench.place import DISK, place
-from tests.bench.report import Bound, Row, row
+from tests.bench.report import Row, row
 from tests.bench.rounds import Bench
 from tests.browser.console import entered, launched, shown
 
@@ -25,7 +26,7 @@ _REFRESHED = "async () => { const from = performance.now(); await refresh();"
 _UPDATE = f"{_REFRESHED} return performance.now() - from; }}"
 # The page asks for itself again once a minute.
 _REST_SECONDS = 61.0
-_LONGEST_PAINT, _LONGEST_UPDATE, _MOST_AT_REST = Bound(300.0), Bound(50.0), Bound(0.5)
+_LONGEST_PAINT, _LONGEST_UPDATE, _MOST_AT_REST = Limit(300.0), Limit(50.0), Limit(0.5)
 
 
 def console(bench: Bench) -> Iterator[Row]:

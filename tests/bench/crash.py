@@ -7,12 +7,13 @@ from itertools import count
 from pathlib import Path
 from statistics import median
 
+from docs.figures import Limit
 from tests.bench.apps import BROKEN, copy_apps, ini
 from tests.bench.knock import http_first_byte
 from tests.bench.load import Answer, Client, load
 from tests.bench.ours import Ours
 from tests.bench.place import place
-from tests.bench.report import Bound, Row, row
+from tests.bench.report import Row, row
 from tests.bench.rivals import Incumbent, PlainNginx
 from tests.bench.rounds import Bench
 from tests.http_client import Request, ask
@@ -37,7 +38,7 @@ def crash(bench: Bench) -> Iterator[Row]:
                 "Emperor": _their_mender(incumbent, plain.port, good),
             }
             what = "mended ini → first 200, over the app's boot"
-            yield row(what, "ms", bench.paired(what, sides, seldom="Emperor"), Bound(100.0))
+            yield row(what, "ms", bench.paired(what, sides, seldom="Emperor"), Limit(100.0))
 
 
 def _answers(bench: Bench, ours: Ours, incumbent: Incumbent, plain: PlainNginx) -> Iterator[Row]:
@@ -53,8 +54,8 @@ def _answers(bench: Bench, ours: Ours, incumbent: Incumbent, plain: PlainNginx) 
     seen = bench.paired(what, sides, 3)
     seconds = {name: [a.seconds for each in loads for a in each] for name, loads in seen.items()}
     lost = {name: [float(max(map(_lost, loads)))] * 3 for name, loads in seen.items()}
-    yield row(f"{what}: an answer", "ms", seconds, Bound(10.0))
-    yield row(f"{what}: refused or hung of {_REQUESTS}, at worst", "", lost, Bound(0))
+    yield row(f"{what}: an answer", "ms", seconds, Limit(10.0))
+    yield row(f"{what}: refused or hung of {_REQUESTS}, at worst", "", lost, Limit(0))
 
 
 def _lost(answers: list[Answer]) -> int:

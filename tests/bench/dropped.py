@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
+from docs.figures import Limit
 from tests.bench.apps import copy_apps, ini
 from tests.bench.knock import uwsgi_first_byte
 from tests.bench.ours import Ours
 from tests.bench.place import place
-from tests.bench.report import Bound, Row, row
+from tests.bench.report import Row, row
 from tests.bench.rivals import Incumbent
 from tests.bench.rounds import Bench
 
@@ -27,7 +28,7 @@ def dropped(bench: Bench) -> Iterator[Row]:
             "Emperor": _mover(folder, incumbent.vassals, incumbent.listener, lambda _: ini(app)),
         }
         what = "mv of a new ini → its socket accepts"
-        yield row(what, "ms", bench.paired(what, sides, seldom="Emperor"), Bound(5.0))
+        yield row(what, "ms", bench.paired(what, sides, seldom="Emperor"), Limit(5.0))
 
 
 def _mover(

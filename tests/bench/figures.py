@@ -5,11 +5,10 @@ import platform
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 from typing import Self
 
-from docs.figures import Figures, Machine, Measured, Rival, read, write
+from docs.figures import Figures, Machine, read, write
 from tests.bench.peers.contest import Comparison
 from tests.bench.peers.versions import peers
 from tests.bench.report import Row
@@ -61,20 +60,7 @@ class Record:
     ) -> None:
         """Write these rows to the file. A complete run of all rows replaces the file's rows;
         otherwise rows with other names stay."""
-        today = date.today().isoformat()
-        measured = {row.what: _measured(row, today) for row in rows}
+        measured = {row.what: row.measured for row in rows}
         compared = {each.what: each.compared for each in comparisons}
         after = self.before.update(measured, compared, self.is_whole and is_complete)
         write(self.path, replace(after, versions=peers() if comparisons else after.versions))
-
-
-def _measured(row: Row, today: str) -> Measured:
-    rivals = {
-        rival.name: Rival(_rounded(rival.value), rival.ratio and _rounded(rival.ratio))
-        for rival in row.rivals
-    }
-    return Measured(row.unit, _rounded(row.ours), row.n, today, rivals)
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.4g}")

@@ -7,11 +7,12 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
+from docs.figures import Limit
 from tests.bench.apps import TELLING, ini
 from tests.bench.load import Client, load
 from tests.bench.ours import Ours
 from tests.bench.place import place
-from tests.bench.report import Bound, Row, row
+from tests.bench.report import Row, row
 from tests.bench.rivals import Incumbent, PlainNginx
 from tests.bench.rounds import Bench
 
@@ -120,6 +121,6 @@ def _rows(what: str, mode: str, outcomes: dict[str, list[Outcome]]) -> Iterator[
     failed = {name: [float(max(o.failed for o in each))] * len(each) for name, each in seen.items()}
     starts = {name: [float(max(o.starts for o in each))] * len(each) for name, each in seen.items()}
     seconds = {name: [o.seconds for o in each] for name, each in seen.items()}
-    yield row(f"{what}: failed, at worst", "", failed, Bound(0))
-    yield row(f"{what}: starts, at worst", "", starts, Bound(1))
+    yield row(f"{what}: failed, at worst", "", failed, Limit(0))
+    yield row(f"{what}: starts, at worst", "", starts, Limit(1))
     yield row(f"{what}: first → last answer", "s", seconds)

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from docs.figures import Limit
 from tests.backend import Daemon, UnixConnection
 from tests.bench.apps import copy_apps
 from tests.bench.knock import uwsgi_first_byte
 from tests.bench.place import DISK, place
 from tests.bench.probe import probing
-from tests.bench.report import Bound, Row, row
+from tests.bench.report import Row, row
 from tests.bench.rounds import ROUNDS, Bench
 from tests.eventually import eventually
 from tests.fdstore import FdStore
@@ -27,9 +28,9 @@ _SMALL = 50
 _APP = Path("/srv/app/application.py")
 _PATIENCE_SECONDS = 60.0
 _ROUNDS = 5
-_LONGEST_WAIT = Bound(0.3)
-_LONGEST_UPGRADE = Bound(1.2)
-_MOST_FOR_THE_FOLDER = Bound(3.0)
+_LONGEST_WAIT = Limit(0.3)
+_LONGEST_UPGRADE = Limit(1.2)
+_MOST_FOR_THE_FOLDER = Limit(3.0)
 _CHANGED = 1_000
 _WAKES = 400
 _AT_ONCE = 16
@@ -160,7 +161,7 @@ def many(bench: Bench) -> Iterator[Row]:
     """Measure bulk changes of the inis, an upgrade after which all are read again, and wakes."""
     with place(DISK) as folder, ExitStack() as stack:
         crowd = Crowd(folder, stack, _SIZE)
-        for name, measure, bound in (
+        for name, measure, limit in (
             ("touch of all", crowd.touch, None),
             ("rm of half", crowd.remove, None),
             ("HUP with another setting", crowd.reload, _LONGEST_UPGRADE),
@@ -169,7 +170,7 @@ def many(bench: Bench) -> Iterator[Row]:
         ):
             what = f"{_SIZE:,} parked, {name}"
             changes = bench.paired(what, {"ours": measure}, _ROUNDS)["ours"]
-            yield row(f"{what}: done", "s", {"ours": [each.seconds for each in changes]}, bound)
+            yield row(f"{what}: done", "s", {"ours": [each.seconds for each in changes]}, limit)
             yield from _waits(what, changes)
     yield from _wakes(bench)
     yield _cold_start(bench)

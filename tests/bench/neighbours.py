@@ -10,13 +10,14 @@ from functools import partial
 from itertools import count
 from statistics import quantiles
 
+from docs.figures import Limit
 from tests.backend import APPS
 from tests.bench.apps import TELLING
 from tests.bench.knock import http_first_byte
 from tests.bench.load import Client, load
 from tests.bench.ours import Ours
 from tests.bench.place import place
-from tests.bench.report import Bound, Row, row
+from tests.bench.report import Row, row
 from tests.bench.rounds import Bench
 from tests.eventually import eventually
 
@@ -32,7 +33,7 @@ _HOGGING_SECONDS = 8.0
 _ROUNDS = 8
 # A visitor does not wait for a CPU of the server's.
 _VISITOR = Client(500, every=0.01, is_remote=True)
-_BOUND = Bound(1.5, over="alone")
+_LIMIT = Limit(1.5, over="alone")
 # What a hog asks its own app for, and the limit of that app.
 _HOGS = {
     "a memory hog": ("/memory", "memory-max = 200M"),
@@ -61,7 +62,7 @@ def slow_boots(bench: Bench) -> Iterator[Row]:
                 return alone()
 
         what = f"a neighbour's cold start beside {_SLOW_BOOTS} slow boots of one user"
-        yield row(what, "ms", bench.paired(what, {"ours": beside, "alone": alone}, _ROUNDS), _BOUND)
+        yield row(what, "ms", bench.paired(what, {"ours": beside, "alone": alone}, _ROUNDS), _LIMIT)
 
 
 def hogs(bench: Bench) -> Iterator[Row]:
@@ -78,7 +79,7 @@ def hogs(bench: Bench) -> Iterator[Row]:
         p99 = bench.paired("p99 of a neighbour", sides, _ROUNDS)
         for name in _HOGS:
             series = {"ours": p99[name], "alone": p99["alone"]}
-            yield row(f"p99 of a neighbour beside {name}", "ms", series, _BOUND)
+            yield row(f"p99 of a neighbour beside {name}", "ms", series, _LIMIT)
 
 
 def _drop(ours: Ours, uid: int, domain: str, ini: str) -> None:

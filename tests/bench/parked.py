@@ -11,11 +11,12 @@ from pathlib import Path
 
 import psutil
 
+from docs.figures import Limit
 from tests.backend import Daemon
 from tests.bench.apps import ini
 from tests.bench.cpu import cpu_seconds
 from tests.bench.place import DISK, TMPFS, place, running
-from tests.bench.report import Bound, Row, row
+from tests.bench.report import Row, row
 from tests.bench.rivals import Incumbent
 from tests.bench.rounds import ROUNDS, Bench
 from tests.eventually import eventually
@@ -115,11 +116,11 @@ def parked(bench: Bench) -> Iterator[Row]:
                 sides = _starters(folder / "some", size)
                 what = f"{size:,} parked, {where}"
                 starts = bench.paired(what, _starts(sides), ROUNDS, "Emperor")
-                bound = Bound(1.5) if size == max(_SIZES) else None
+                longest, most = (Limit(1.5), Limit(1.5)) if size == max(_SIZES) else (None, None)
                 seconds = {name: [s.seconds for s in each] for name, each in starts.items()}
-                yield row(f"{what}: exec → all listen", "s", seconds, bound)
+                yield row(f"{what}: exec → all listen", "s", seconds, longest)
                 each = {name: _each(starts[name], floor[name], size) for name in starts}
-                yield row(f"{what}: resident memory of each", "KB", each, Bound(2.0))
+                yield row(f"{what}: resident memory of each", "KB", each, most)
                 if parent is DISK:
                     yield from _rest(bench, what, sides)
 
@@ -159,7 +160,7 @@ def _rest(bench: Bench, what: str, sides: dict[str, Starter]) -> Iterator[Row]:
     cpu = {name: [rest.cpu_seconds] for name, rest in rests.items()}
     wakes = {name: [float(rest.wakes)] for name, rest in rests.items()}
     yield row(f"{what}: CPU in {_REST_SECONDS:g} s at rest", "ms", cpu)
-    yield row(f"{what}: wake-ups in {_REST_SECONDS:g} s at rest", "", wakes, Bound(0))
+    yield row(f"{what}: wake-ups in {_REST_SECONDS:g} s at rest", "", wakes, Limit(0))
 
 
 def _spent(process: psutil.Process) -> Rest:

@@ -10,6 +10,7 @@ from http.client import HTTPConnection
 from itertools import count
 from pathlib import Path
 
+from docs.figures import Limit
 from emperor.model.registration import RegisteredIni, Sealed, encoded
 from emperor.model.registry_keys import Keys
 from emperor.registry.etcd import Etcd
@@ -17,7 +18,7 @@ from tests.backend import with_state
 from tests.bench.knock import http_first_byte
 from tests.bench.ours import Ours
 from tests.bench.place import place
-from tests.bench.report import Bound, Row, row
+from tests.bench.report import Row, row
 from tests.bench.rounds import ROUNDS, Bench
 from tests.etcd_cluster import EtcdCluster, etcd_cluster
 from tests.eventually import eventually
@@ -78,7 +79,7 @@ def _first_hits(bench: Bench, cluster: EtcdCluster, backend: Ours, app: Path) ->
     took = bench.paired(what, sides, _PAIRS)
     yield row(f"{what} of the registry", "ms", took)
     over = [ours - theirs for ours, theirs in zip(*took.values(), strict=True)]
-    yield row(f"{what} of the registry, over one of the folder", "ms", {"ours": over}, Bound(10.0))
+    yield row(f"{what} of the registry, over one of the folder", "ms", {"ours": over}, Limit(10.0))
 
 
 def _hits(backend: Ours, kind: str) -> Callable[[], float]:
@@ -106,7 +107,7 @@ def _change(bench: Bench, cluster: EtcdCluster, backends: list[Ours], app: Path)
         for backend in backends:
             _until(partial(_serves, backend, domain, number + 1), begun)
         took.append(time.perf_counter() - begun)
-    return row(what, "ms", {"ours": took}, Bound(1000.0))
+    return row(what, "ms", {"ours": took}, Limit(1000.0))
 
 
 def _has_one_process(backend: Ours, domain: str) -> bool:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from docs.figures import Limit
 from tests.bench.apps import copy_apps, ini
 from tests.bench.knock import http_first_byte
 from tests.bench.load import Client, load
 from tests.bench.ours import Ours
 from tests.bench.place import place
-from tests.bench.report import Bound, Row, row
+from tests.bench.report import Row, row
 from tests.bench.rivals import Incumbent, PlainNginx
 from tests.bench.rounds import Bench
 
@@ -49,8 +50,8 @@ def reload(bench: Bench) -> Iterator[Row]:
     failed = {name: [float(max(r.failed for r in each))] * len(each) for name, each in seen.items()}
     stalls = {name: [r.stall for r in each] for name, each in seen.items()}
     worst = {name: [max(each)] * len(each) for name, each in stalls.items()}
-    yield row(f"{what}: failed, at worst", "", failed, Bound(0))
-    yield row(f"{what}: slowest over the usual", "ms", stalls, Bound(50.0))
+    yield row(f"{what}: failed, at worst", "", failed, Limit(0))
+    yield row(f"{what}: slowest over the usual", "ms", stalls, Limit(50.0))
     yield row(f"{what}: the same, at worst", "ms", worst)
 
 

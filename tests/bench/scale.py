@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tests.bench.place import place
-from tests.bench.report import Row
+from tests.bench.report import Row, found
 from tests.bench.rounds import Bench
 from tests.scale.day import Day, Size
 from tests.scale.story import at_the_start, play
@@ -20,9 +20,9 @@ def scale(bench: Bench) -> Iterator[Row]:
     with place() as folder:
         for finding in play(size, folder, bench.tell):
             what = f"a day of {size.backends:,} backends, {finding.what}"
-            yield Row(what, finding.unit, finding.value, 1, (), None)
+            yield found(what, finding.unit, finding.value)
         bench.tell("with more slots")
         more = replace(size, slots=_TIMES * size.slots)
         for finding in at_the_start(Day(more, folder, bench.tell)):
             what = f"a day of {size.backends:,} backends, {more.slots:,} slots, {finding.what}"
-            yield Row(what, finding.unit, finding.value, 1, (), None)
+            yield found(what, finding.unit, finding.value)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import psutil
 
+from docs.figures import Limit
 from tests.backend import with_state
 from tests.bench.apps import FRAMEWORKS, copy_apps
 from tests.bench.knock import uwsgi_first_byte
 from tests.bench.ours import Ours
 from tests.bench.place import place
-from tests.bench.report import Bound, Row, row
+from tests.bench.report import Row, row
 from tests.bench.rounds import Bench
 
 _USER = "nobody"
@@ -87,7 +88,7 @@ def shared(bench: Bench) -> Iterator[Row]:
 
         what = f"{_RUNNING} running Django apps: PSS with bases"
         measured = {side: (lambda crowd=crowd: running(crowd)) for side, crowd in crowds.items()}
-        yield row(what, "MB", bench.paired(what, measured, _ROUNDS), Bound(0.5, over=_BY_EXEC))
+        yield row(what, "MB", bench.paired(what, measured, _ROUNDS), Limit(0.5, over=_BY_EXEC))
     with place() as folder, ExitStack() as stack:
         crowds = {side: Crowd(folder / side.replace(" ", "-"), "Flask", _AT_ONCE, bases)
                   for side, bases in sides.items()}  # fmt: skip
@@ -101,4 +102,4 @@ def shared(bench: Bench) -> Iterator[Row]:
 
         what = f"{_AT_ONCE} cold Flask apps at once: the last answer, with bases"
         measured = {side: (lambda crowd=crowd: herd(crowd)) for side, crowd in crowds.items()}
-        yield row(what, "ms", bench.paired(what, measured, _ROUNDS), Bound(0.4, over=_BY_EXEC))
+        yield row(what, "ms", bench.paired(what, measured, _ROUNDS), Limit(0.4, over=_BY_EXEC))

@@ -7,11 +7,12 @@ from itertools import count
 from pathlib import Path
 
 from docs.examples.balancer import render
+from docs.figures import Limit
 from emperor.model.slots import SLOTS, stretched
 from tests.balancer.vectors import stock_index
 from tests.bench.balancers import Balancer
 from tests.bench.place import place, serving
-from tests.bench.report import Bound, Row, row
+from tests.bench.report import Row, row
 from tests.bench.rounds import Bench
 from tests.bench.wrk import wrk
 from tests.eventually import eventually
@@ -91,7 +92,7 @@ def _rows(bench: Bench, what: str, sides: dict[str, partial[Cost]], least: float
     costs = bench.paired(what, sides, _ROUNDS)
     rates = {name: [cost.rate for cost in each] for name, each in costs.items()}
     cpu = {name: [cost.cpu for cost in each] for name, each in costs.items()}
-    yield row(what, "/s", rates, Bound(least, at_least=True, over="plain list"))
+    yield row(what, "/s", rates, Limit(least, at_least=True, over="plain list"))
     yield row(f"{what}: CPU of a request", "µs", cpu)
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from docs.figures import Limit
 from tests.backend import Daemon
 from tests.bench.place import DISK, place
-from tests.bench.report import Bound, Row, row
+from tests.bench.report import Row, row
 from tests.bench.rounds import Bench
 from tests.eventually import eventually
 from tests.fdstore import FdStore
@@ -82,18 +83,18 @@ def _under_systemd(bench: Bench) -> Row:
         with with_emperord(folder / "installed") as box:
             box.must("/usr/bin/python3", "-c", _DROP)
             box.must("systemctl", "start", "emperord")
-            return row(what, "s", bench.paired(what, {"ours": lambda: crash(box)}), Bound(1.0))
+            return row(what, "s", bench.paired(what, {"ours": lambda: crash(box)}), Limit(1.0))
 
 
 def survival(bench: Bench) -> Iterator[Row]:
     """Measure how long no daemon can wake an app."""
     with place(DISK) as folder, ExitStack() as stack:
         daemon = RestartableDaemon(folder, stack)
-        ways: dict[str, tuple[Callable[[], float], Bound | None]] = {
-            f"{_SIZE:,} parked: kill -9 → all taken over": (daemon.kill, Bound(1.0)),
+        ways: dict[str, tuple[Callable[[], float], Limit | None]] = {
+            f"{_SIZE:,} parked: kill -9 → all taken over": (daemon.kill, Limit(1.0)),
             f"{_SIZE:,} parked: upgrade → all taken over": (daemon.upgrade, None),
         }
-        for what, (measure, bound) in ways.items():
+        for what, (measure, limit) in ways.items():
             results = bench.paired(what, {"ours": measure})
-            yield row(what, "s", results, bound)
+            yield row(what, "s", results, limit)
     yield _under_systemd(bench)

@@ -10,12 +10,13 @@ from functools import partial
 
 import psutil
 
+from docs.figures import Limit
 from tests.bench.apps import copy_apps, ini
 from tests.bench.cpu import cpu_seconds
 from tests.bench.knock import http_first_byte
 from tests.bench.ours import Ours
 from tests.bench.place import place
-from tests.bench.report import Bound, Row, row
+from tests.bench.report import Row, row
 from tests.bench.rivals import Bare, PlainNginx
 from tests.bench.rounds import Bench
 from tests.bench.wrk import wrk
@@ -61,8 +62,8 @@ def _row(bench: Bench, ports: dict[str, int], connections: int) -> Row:
         }.items()
     }
     what = f"warm requests, {connections} at once"
-    bound = Bound(0.97, at_least=True, over="uWSGI behind the same nginx")
-    return row(what, "/s", bench.paired(what, sides), bound)
+    limit = Limit(0.97, at_least=True, over="uWSGI behind the same nginx")
+    return row(what, "/s", bench.paired(what, sides), limit)
 
 
 def _cpu_row(bench: Bench, port: int, masters: dict[str, int]) -> Row:
@@ -73,8 +74,8 @@ def _cpu_row(bench: Bench, port: int, masters: dict[str, int]) -> Row:
         busy = [*nginx, master, *master.children(recursive=True)]
         sides[name] = partial(_cpu_seconds_each, port, domain, busy)
     what = f"CPU of nginx and the app for a warm request, {max(_CONNECTIONS)} at once"
-    bound = Bound(1.03, over="uWSGI behind the same nginx")
-    return row(what, "µs", bench.paired(what, sides), bound)
+    limit = Limit(1.03, over="uWSGI behind the same nginx")
+    return row(what, "µs", bench.paired(what, sides), limit)
 
 
 def _cpu_seconds_each(port: int, domain: str, busy: Sequence[psutil.Process]) -> float:

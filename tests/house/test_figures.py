@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from docs.figures import FIGURES, Figures, Measured, Noted, Rival, filled, read, write
+from docs.figures import FIGURES, Figures, Limit, Measured, Noted, Rival, filled, read, write
+from docs.limits_part import limits_part
 from tests.bench.figures import OtherMachine, Record, this_machine
 from tests.bench.report import row
 
@@ -30,7 +31,7 @@ def test_a_run_writes_medians_ratios_units_and_its_day(tmp_path: Path) -> None:
     path = tmp_path / "figures.json"
     Record.of(path, whole=False).write([START], [], is_complete=True)
     rivals = {"Emperor": Rival(20.0, 0.5062)}
-    expected = Measured("ms", 10.12, 2, date.today().isoformat(), rivals)
+    expected = Measured("ms", 10.12, 2, date.today().isoformat(), rivals, 10.12, 10.12)
     assert read(path) == Figures(HERE, {"start": expected}, {})
 
 
@@ -59,6 +60,30 @@ def test_rows_of_two_machines_are_not_mixed(path: Path) -> None:
         Record.of(path, whole=False)
     Record.of(path, whole=True).write([START], [], is_complete=False)
     assert list(read(path).measured) == ["start"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "shown", "result"),
+    [
+        (Limit(10.0), "| ≤ 10 ms | 10.1 ms |", "**missed**"),
+        (Limit(11.0), "| ≤ 11 ms | 10.1 ms |", "kept"),
+        (Limit(10.0, at_least=True), "| ≥ 10 ms | 10.1 ms |", "kept"),
+        (Limit(0.5, over="Emperor"), "| ≤ 0.50 of Emperor | 0.506 |", "**missed**"),
+        (Limit(0.5, at_least=True, over="Emperor"), "| ≥ 0.50 of Emperor | 0.506 |", "kept"),
+        (Limit(0.5, over="nobody"), "| ≤ 0.50 of nobody | - |", "not comparable"),
+    ],
+)
+def test_a_page_tells_which_limits_are_missed(limit: Limit, shown: str, result: str) -> None:
+    measured = replace(START.measured, limit=limit, rows="starts")
+    part = limits_part({"start": measured, "another": EARLIER["stop"]})
+    assert f"| start | starts {shown} 10.1 to 10.1 ms | 2 | {result} |" in part
+    assert "another" not in part
+
+
+def test_a_missed_limit_has_its_reason() -> None:
+    measured = replace(START.measured, limit=Limit(10.0))
+    assert "Why some are missed" in limits_part({"cold start, trivial": measured})
+    assert "Why some are missed" not in limits_part({"start": measured})
 
 
 def test_a_row_that_is_not_measured_yet_is_left_out() -> None:

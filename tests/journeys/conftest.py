@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backend import Backend, Launch, with_state
+from tests.backend import Backend, Launch, ungrouped, with_state
 from tests.balancer.fleet import Balancer
 from tests.nginx_server import Nginx, free_ports
 from tests.traces import public_folder
@@ -37,8 +37,7 @@ def start(folder: Path) -> Iterator[Callable[..., Backend]]:
             if learns:
                 backend.under = with_state(folder)
             if not grouped:
-                without = 'umount -R /sys/fs/cgroup && exec "$@"'
-                backend.under = ["unshare", "--mount", "sh", "-c", without, "sh"]
+                backend.under = ungrouped()
                 backend.expect("cannot make control groups, so apps are held by their process")
             return stack.enter_context(backend)
 
