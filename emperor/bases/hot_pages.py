@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
 
+from emperor.linux.threads import start_thread
 from emperor.linux.timed_query import ask
 from emperor.linux.used_pages import NOTHING_USED, Used, used_since_fork
 
@@ -34,8 +35,7 @@ class HotPages:
     def learn(self, app: int, base: int) -> None:
         """An app accepts that was forked from the base."""
         if self._asked < _ENOUGH_APPS:
-            self._asked += 1
-            Thread(target=self._ask, args=(app, base), daemon=True).start()
+            self._asked += start_thread(Thread(target=self._ask, args=(app, base), daemon=True))
 
     def _ask(self, app: int, base: int) -> None:
         def question() -> Used:

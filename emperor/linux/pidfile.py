@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from threading import Thread
 from threading import enumerate as enumerate_threads
 
+from emperor.linux.threads import start_thread
 from emperor.linux.trust import who_may_turn
 
 # Threads that wait for the file systems of one user.
@@ -34,13 +35,13 @@ class PidChange:
 
 def correct_pidfiles(paths: Iterable[str], change: PidChange) -> Thread:
     """Put the running process into each file that names the one that has ended. A file that cannot
-    be corrected stays as it is, as all do of a user whose file systems let too many wait. Returns
-    the thread that does it."""
+    be corrected stays as it is, as all do of a user whose file systems let too many wait, and where
+    no thread can start. Returns the thread that does it."""
     name = f"pidfile of {change.uid}"
     waiting = sum(thread.name == name for thread in enumerate_threads())
     paths = tuple(paths) if waiting < _MOST_THREADS else ()
     thread = Thread(target=_correct_all, args=(paths, change), name=name, daemon=True)
-    thread.start()
+    start_thread(thread)
     return thread
 
 

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
+from emperor.linux.threads import start_thread
 from emperor.model.spec import Identity
 
 _MOST_THREADS = 8
@@ -38,9 +39,7 @@ class ReadAhead:
             return
         self._busy.add(uid)
         thread = threading.Thread(target=self._run, args=(user, uid, paths), daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # the limit on threads is reached
+        if not start_thread(thread):
             self._busy.discard(uid)
 
     def _run(

@@ -7,8 +7,11 @@ before them is read, and the rest is discarded with the socket, in one thread.
 
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
+
+from emperor.linux.threads import start_thread
 
 _PIECE_BYTES = 1 << 16
 # More than a socket holds, unless an administrator has raised net.core.wmem_default.
@@ -50,18 +53,22 @@ def close_unread(end: socket.socket) -> None:
     """Close a socket that does not wait for bytes. What is left in it is discarded in a thread."""
     with suppress(OSError):
         if end.recv(1, socket.MSG_PEEK):
-            rest = socket.socket(fileno=end.detach())
-            Thread(target=_discard, args=(rest,), name="discard", daemon=True).start()
+            _in_a_thread(_discard, end.detach())
     end.close()
 
 
-def _discard(end: socket.socket) -> None:
+def _discard(fd: int) -> None:
     """The kernel closes the descriptors that come along, in this thread."""
-    with end, suppress(OSError):
+    with socket.socket(fileno=fd) as end, suppress(OSError):
         while end.recv(_PIECE_BYTES):
             pass
 
 
 def close_elsewhere(fd: int) -> None:
     """Close a descriptor that comes from an app in a thread."""
-    Thread(target=os.close, args=(fd,), name="discard", daemon=True).start()
+    _in_a_thread(os.close, fd)
+
+
+def _in_a_thread(close: Callable[[int], None], fd: int) -> None:
+    """Where no thread can start, the descriptor stays open: the daemon must not wait for an app."""
+    start_thread(Thread(target=close, args=(fd,), name="discard", daemon=True))

@@ -5,6 +5,7 @@ import asyncio
 from emperor.bases.hot_pages import HotPages
 from emperor.linux.used_pages import NOTHING_USED, Used
 from tests.eventually import eventually_async
+from tests.threads import no_thread_left
 
 APPS = {
     11: Used(frozenset({1, 2, 3}), frozenset({8, 9})),
@@ -35,6 +36,15 @@ async def test_what_the_first_apps_have_in_common_is_hot() -> None:
         await eventually_async(lambda wanted=wanted: pages.packed == wanted)  # type: ignore[misc]
     pages.learn(11, BASE)
     assert asked == [11, 12, 13], "three are enough"
+
+
+async def test_without_a_thread_the_next_app_is_looked_at() -> None:
+    pages = HotPages(asyncio.get_running_loop(), lambda app, _: APPS[app])
+    with no_thread_left():
+        for _ in range(3):
+            pages.learn(11, BASE)
+    pages.learn(12, BASE)
+    await eventually_async(lambda: pages.packed == APPS[12].packed(100))
 
 
 async def test_an_app_that_tells_nothing_leaves_what_is_known() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from emperor.linux import pidfile
 from emperor.linux.pidfile import PidChange, correct_pidfiles
+from tests.threads import no_thread_left
 
 CHANGE = PidChange(ended=12345, running=678, uid=os.geteuid(), gid=os.getegid())
 OF_NOBODY = replace(CHANGE, uid=65534, gid=65534)
@@ -41,6 +42,14 @@ def linked(path: Path) -> None:
 def linked_twice(path: Path) -> None:
     plain(path.with_name("other"))
     path.hardlink_to(path.with_name("other"))
+
+
+def test_without_a_thread_a_file_stays_as_it_is(tmp_path: Path) -> None:
+    plain(tmp_path / "pid")
+    with no_thread_left():
+        thread = correct_pidfiles([str(tmp_path / "pid")], CHANGE)
+    assert not thread.is_alive()
+    assert (tmp_path / "pid").read_text() == "12345\n"
 
 
 @pytest.mark.parametrize(
