@@ -31,6 +31,7 @@ from emperor.linux.state_dir import named_state_dir
 from emperor.model.authority import Caller
 from emperor.model.daemon_record import Outdated, outdated
 from emperor.model.duration import format_duration
+from emperor.model.limit_hits import Hit, Reached
 from emperor.model.settings import Settings
 from emperor.model.share import Share
 from emperor.model.snapshot import decoder
@@ -66,7 +67,7 @@ from emperor.web.endpoints import application
 from emperor.web.health import Health
 from emperor.web.history import HistoryAccess
 from emperor.web.hosts import Hosts
-from emperor.web.limit_hits import hits_of_app, limit_hits
+from emperor.web.limit_hits import group_of_app, hits_of_app, limit_hits
 from emperor.web.pace import Pacer
 from emperor.web.report import Reporter, ReporterSources
 from emperor.web.server import serve
@@ -249,11 +250,19 @@ class Service:
         settings = self._settings
         stack.enter_context(self._rescans.watching())
         readers = (self._governor.on_printed, self._reporter.printed.notify)
-        logs = LogBound(settings.log_dir, settings.log_max_size, self._loop, *readers)
+        bounds = settings.log_dir, settings.log_max_size
+        logs = LogBound(*bounds, self._loop, *readers, on_reserved=self._log_is_reserved)
         stack.callback(logs.close)
         stack.enter_context(self._events.reader(self._counters.read))
         stack.enter_context(self._events.reader(self._background_work.on_event))
         stack.enter_context(fair_log(self._governor.vassals, self._loop.time))
+
+    def _log_is_reserved(self, domain: str) -> None:
+        """An app has reserved space in its log."""
+        if vassal := self._governor.vassals.get(domain):
+            hit = Hit(Reached.LOG, self._settings.log_max_size)
+            self._governor.on_misuse(domain, str(hit))
+            self._groups.hits.note(group_of_app(vassal.spec), hit.limit)
 
     def _begin_telling(self, stack: AsyncExitStack) -> None:
         """Have changes of inis and vassals told from now on, and go on with the notices of an

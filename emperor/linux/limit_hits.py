@@ -100,6 +100,12 @@ class HitCounter:
         for hit, difference, beneath in self._above.look(name):
             self._count([each for each in self._seen if each.startswith(beneath)], hit, difference)
 
+    def note(self, app: str, limit: Reached) -> None:
+        """An app, by the name of the group around its processes, has reached a limit that is none
+        of its groups'."""
+        self._totals[tenant_of(app), limit] += 1
+        self._apps.count(app, limit, 1)
+
     def _count(self, names: Sequence[str], hit: Hit, number: int) -> None:
         """The tenant of the first of these groups has reached it so often."""
         self._totals[tenant_of(names[0]), hit.limit] += number

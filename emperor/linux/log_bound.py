@@ -1,15 +1,17 @@
 """Watches the apps' logs: bounds their size, so that no app fills the disk between two rotations,
-and tells which were written to."""
+and tells which were written to, and in which an app has reserved space."""
 
 import logging
 import os
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 
 from inotify_simple import INotify, flags, parse_events
 
 from emperor.linux.append_only import changeable
+from emperor.linux.log_owner import close_to_its_app
 from emperor.linux.watch import cannot_watch
 from emperor.model.admission import Bursts
 from emperor.model.log_fields import about
@@ -21,13 +23,19 @@ PAUSE_SECONDS = 1.0
 # More than the queue of events in the kernel has, by default.
 _BYTES_AT_ONCE = 1 << 20
 MOST_KEPT = 1 << 20
+# What is written one after the other has no gaps.
+_MOST_PARTS = 1000
+# A file system may allocate more than an app writes: xfs as much again.
+_MOST_FOR_EACH_BYTE = 4
 SUFFIX = ".log"
 
 
 class LogBound:
     """Cuts each log in a folder that takes more than `limit` bytes of the disk, until `close`; 0:
     none. It looks at logs that were written to, at most once a second, and rests otherwise. It
-    calls each of `on_written` with the domain of each of them."""
+    calls each of `on_written` with the domain of each of them, and `on_reserved` with that of an
+    app that has taken the space without writing (fallocate(2)), whose later processes get no log
+    for a while."""
 
     def __init__(
         self,
@@ -35,11 +43,13 @@ class LogBound:
         limit: int,
         loop: AbstractEventLoop,
         *on_written: Callable[[str], None],
+        on_reserved: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._folder = folder
         self._limit = limit
         self._loop = loop
         self._on_written = on_written
+        self._on_reserved = on_reserved
         self._bursts = Bursts()
         self._timer: TimerHandle | None = None
         self._cutting: set[str] = set()
@@ -108,7 +118,8 @@ class LogBound:
         for name in names:
             if name.endswith(SUFFIX) and name not in self._cutting and self._is_large(name):
                 self._cutting.add(name)
-                self._loop.run_in_executor(None, self._cut, name)
+                is_misused = self._end_misuse(name)
+                self._loop.run_in_executor(None, self._cut, name, is_misused)
                 self._tell(name.removesuffix(SUFFIX))
 
     def _is_large(self, name: str) -> bool:
@@ -117,12 +128,29 @@ class LogBound:
         except FileNotFoundError:
             return False
 
-    def _cut(self, name: str) -> None:
-        """Cut a log, in a thread, since the end of a large file takes the file system long."""
+    def _end_misuse(self, name: str) -> bool:
+        """Whether an app has reserved space. It could do so again as soon as its log is cut."""
+        path = self._folder / name
         try:
-            cut(self._folder / name, min(self._limit // 4, MOST_KEPT))
+            if not is_reserved(path):
+                return False
         except OSError as error:
-            log.error("cannot cut %s: %s", self._folder / name, error.strerror)
+            log.error("cannot look at %s: %s", path, error.strerror)
+            return False
+        close_to_its_app(path)
+        self._on_reserved(name.removesuffix(SUFFIX))
+        return True
+
+    def _cut(self, name: str, is_misused: bool) -> None:
+        """Cut a log, in a thread, since the end of a large file takes the file system long."""
+        path = self._folder / name
+        try:
+            cut(path, min(self._limit // 4, MOST_KEPT))
+            if is_misused:
+                # Before, the disk may have had no room for the mark.
+                close_to_its_app(path)
+        except OSError as error:
+            log.error("cannot cut %s: %s", path, error.strerror)
         self._loop.call_soon_threadsafe(
             self._loop.call_later, PAUSE_SECONDS, self._look_again, name
         )
@@ -144,6 +172,27 @@ class LogBound:
 def used(info: os.stat_result) -> int:
     """The bytes that a file takes, also those that an app has reserved beyond its end."""
     return max(info.st_size, info.st_blocks * 512)
+
+
+def is_reserved(path: Path) -> bool:
+    """Whether most of what a log takes of the disk was never written. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        taken = os.fstat(descriptor).st_blocks * 512
+        return _written(descriptor) * _MOST_FOR_EACH_BYTE < taken
+    finally:
+        os.close(descriptor)
+
+
+def _written(descriptor: int) -> int:
+    """The bytes of a file outside of its gaps; with too many of these, those before."""
+    total = end = 0
+    with suppress(OSError):  # there is no more
+        for _ in range(_MOST_PARTS):
+            begin = os.lseek(descriptor, end, os.SEEK_DATA)
+            end = os.lseek(descriptor, begin, os.SEEK_HOLE)
+            total += end - begin
+    return total
 
 
 def cut(path: Path, keep: int) -> None:

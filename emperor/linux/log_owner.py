@@ -1,17 +1,25 @@
 """Whose output a log is: a mark on the file, which only root can set and read (trusted.* of
-xattr(7)). The name of a log is that of a domain, which may go from one tenant to another."""
+xattr(7)). The name of a log is that of a domain, which may go from one tenant to another. Another
+mark closes a log to its app for a while."""
 
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from emperor.linux.append_only import unset_append_only
+from emperor.linux.append_only import changeable, unset_append_only
 from emperor.linux.processes import open_log
+from emperor.model.ports import CannotLaunch
 
 _MARK = "trusted.emperord.uid"
+# When its app has misused it, by time(2).
+_MISUSED = "trusted.emperord.misuse"
+# A tenant can have its app started again at any time, and the app would go on at once.
+CLOSED_SECONDS = 3600.0
 _ROOT = 0
 # Of a larger log the end is read. It may have a hole of terabytes before that.
 MOST_READ = 1 << 20
@@ -46,12 +54,19 @@ class Part:
 def open_log_of(path: str, owner: int | None) -> int:
     """The log at `path`, opened for appending by an app of that user; None: the user of the daemon.
     What an app of another user has written is set aside, under a name with the uid of that user.
-    Where files take no marks, it stays, and no tenant reads it. Raises CannotLaunch."""
+    Where files take no marks, it stays, and no tenant reads it. Raises CannotLaunch, also where the
+    log is closed to the app."""
     fd = open_log(path)
     uid, earlier = owner or _ROOT, _owner(fd)
     # A daemon that was killed may have left it, and a process of the same app may write too.
     unset_append_only(fd)
     if uid == earlier:
+        if (wait := _closed_for(fd)) > 0:
+            os.close(fd)
+            raise CannotLaunch(
+                f"cannot give {path} to its app for {wait / 60:.0f} more minutes: it has reserved"
+                " space in it"
+            )
         return fd
     with suppress(OSError):
         if uid != _ROOT and os.fstat(fd).st_size:
@@ -62,6 +77,12 @@ def open_log_of(path: str, owner: int | None) -> int:
             fd = open_log(path)
         _mark(fd, uid)
     return fd
+
+
+def close_to_its_app(path: Path) -> None:
+    """Give a log to no further process of its app for a while, where files take marks."""
+    with suppress(OSError), _opened_for(None, str(path)) as (fd, _), changeable(fd):
+        os.setxattr(fd, _MISUSED, str(int(time.time())).encode())
 
 
 def read_end(path: str, lines: int, reader: int | None, most: int = MOST_READ) -> Part | None:
@@ -165,6 +186,15 @@ def _owner(fd: int) -> int | None:
     with suppress(OSError, ValueError):
         return int(os.getxattr(fd, _MARK))
     return None
+
+
+def _closed_for(fd: int) -> float:
+    """The seconds for which a log is still closed to its app."""
+    with suppress(OSError, ValueError):
+        since = time.time() - float(os.getxattr(fd, _MISUSED))
+        # The clock of the machine may have been set back.
+        return CLOSED_SECONDS - since if since >= 0 else 0.0
+    return 0.0
 
 
 def _mark(fd: int, uid: int) -> None:

@@ -19,6 +19,8 @@ class Reached(Enum):
     """memory of the machine, or of a control group around all apps"""
     MACHINE_PIDS = "processes"
     """processes of a control group around all apps"""
+    LOG = "log-max-size"
+    """disk space, which the app has reserved in its log"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +63,9 @@ _WHY = {
     Reached.MACHINE_MEMORY: (
         f"{_NO_MEMORY}the machine has no more, and the kernel killed a process; lower memory-max of"
         " large apps, or add memory"
+    ),
+    Reached.LOG: (
+        "cannot reserve space in its log: {limit} is reached, and most of that was not written; let"
+        " the app call no fallocate() for its output"
     ),
 }

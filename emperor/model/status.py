@@ -252,11 +252,11 @@ class LimitHits:
     tenant: str
     """name of the user that the apps run as, or its number where it has no name"""
     limit: str
-    """name of the setting, as `memory-max`, `tenant-pids-max` or `max-held`; `memory` or
-    `processes`: the machine, or a control group around all apps, had no more"""
+    """name of the setting, as `memory-max`, `tenant-pids-max`, `log-max-size` or `max-held`;
+    `memory` or `processes`: the machine, or a control group around all apps, had no more"""
     hits: int
-    """how often since the daemon started: processes that were killed, forks that were refused, or
-    requests that were turned away"""
+    """how often since the daemon started: processes or apps that were killed, forks that were
+    refused, or requests that were turned away"""
     apps: tuple[str, ...] = ()
     """domains whose processes have reached it, at most ten, the latest first; empty where the
     kernel or emperord does not count for each app"""

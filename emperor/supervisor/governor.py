@@ -66,7 +66,7 @@ class Governor:
         self.subscribers = Subscribers()
         self.maintenance = Maintenance(ports.maintenance, ports.wall_clock)
         reactions = Reactions(self, ports.clock)
-        self.on_printed = reactions.on_printed
+        self.on_printed, self.on_misuse = reactions.on_printed, reactions.on_misuse
         self._effects = Effects(ports, self.checkpoint.save, reactions)
         self._sockets = LostSockets(self, self._effects)
         self._restorer = Restorer(ports.listeners, ports.launchers, reactions)

@@ -107,6 +107,15 @@ class Reactions:
                 child.process.kill()
                 self._core.checkpoint.save(vassal)
 
+    def on_misuse(self, domain: str, why: str) -> None:
+        """The processes of a vassal do harm, and have to end at once."""
+        vassal = self._core.vassals.get(domain)
+        for child in vassal.children if vassal else ():
+            if vassal and not child.kill_reason:
+                child.kill_reason = why
+                child.process.kill()
+                self._core.checkpoint.save(vassal)
+
     def on_connection(self, vassal: Vassal) -> None:
         """A connection is pending on the listener, and no app is there to accept it."""
         if vassal.posture.connections is Connections.REFUSED:
@@ -170,7 +179,8 @@ class Reactions:
 
     def _lead_exited(self, vassal: Vassal, child: Child, why: str, is_by_order: bool) -> None:
         successor = vassal.second if vassal.state is State.RELOADING else None
-        served = child.served_seconds(self._clock.time())
+        # An app that had to be killed has failed, however long it has served.
+        served = 0.0 if child.kill_reason else child.served_seconds(self._clock.time())
         event = verdict(vassal.state, served, vassal.early_ends if is_by_order else None)
         is_early = is_by_order and served < SETTLED_SECONDS and vassal.state in ENDS_EARLY
         vassal.early_ends = vassal.early_ends + 1 if is_early else 0

@@ -362,7 +362,8 @@ class UwsgiProcess:
                 # If logrotate has cut the log meanwhile, all of it is of this process.
                 begins = self._ref.log_begins if self._ref.log_begins <= end else 0
                 file.seek(max(begins, end - _OUTPUT_BYTES))
-                return file.read(_OUTPUT_BYTES).decode(errors="replace")
+                # Space that an app has reserved reads as zeros.
+                return file.read(_OUTPUT_BYTES).strip(b"\0").decode(errors="replace")
         except OSError:
             return ""
 

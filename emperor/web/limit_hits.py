@@ -41,13 +41,17 @@ def limit_hits(
 
 def hits_of_app(groups: ControlGroups, spec: Spec) -> tuple[AppHits, ...]:
     """What the processes of an app have reached until now, by the names of the limits."""
-    uid = os.geteuid() if spec.identity is None else spec.identity.uid
-    reached = groups.hits.of_app(app_group(uid, spec.domain))
+    reached = groups.hits.of_app(group_of_app(spec))
     told = (
         AppHits(limit.value, each.hits, datetime.fromtimestamp(each.last, UTC))
         for limit, each in reached.items()
     )
     return tuple(sorted(told, key=lambda hits: hits.limit))
+
+
+def group_of_app(spec: Spec) -> str:
+    """The name of the control group around the processes of an app."""
+    return app_group(os.geteuid() if spec.identity is None else spec.identity.uid, spec.domain)
 
 
 def _domains(apps: list[str]) -> tuple[str, ...]:

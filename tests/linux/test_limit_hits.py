@@ -39,6 +39,14 @@ def put(base: Path, files: dict[str, str]) -> None:
         (base / name).write_text(content)
 
 
+def test_a_limit_of_no_group_is_noted_for_app_and_tenant() -> None:
+    counter = HitCounter([], now=lambda: 7.0)
+    counter.note("uid-1000/v-a.example", Reached.LOG)
+    counter.note("uid-1000/v-b.example", Reached.LOG)
+    assert counter.totals() == {(TENANT, Reached.LOG): 2}
+    assert counter.of_app("uid-1000/v-a.example") == {Reached.LOG: OfApp(1, 7.0)}
+
+
 @pytest.mark.parametrize(
     ("case", "hit"),
     [

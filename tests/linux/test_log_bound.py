@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from emperor.linux import log_bound
-from emperor.linux.log_bound import LogBound, cut, used
+from emperor.linux.log_bound import LogBound, cut, is_reserved, used
+from emperor.linux.log_owner import open_log_of
+from emperor.model.ports import CannotLaunch
 from tests.eventually import eventually_async
 
 LIMIT = 100_000
@@ -95,6 +97,41 @@ async def test_reserved_space_counts(bound: LogBound, log: Path) -> None:
 
     await asyncio.to_thread(reserve)
     await eventually_async(lambda: used(log.stat()) < LIMIT)
+
+
+async def test_an_app_that_reserves_space_is_told(
+    tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_bound, "PAUSE_SECONDS", 0.01)
+    told: list[str] = []
+    watch = LogBound(tmp_path, LIMIT, asyncio.get_running_loop(), on_reserved=told.append)
+    large = tmp_path / "b.example.log"
+    large.write_bytes(LINE * 2000)
+    await eventually_async(lambda: large.stat().st_size < LIMIT)
+    assert told == [], "it has written what it takes"
+    os.close(open_log_of(str(log), None))
+    with log.open("ab") as app:
+        os.posix_fallocate(app.fileno(), 0, LIMIT * 2)
+    await eventually_async(lambda: used(log.stat()) < LIMIT)
+    assert told == ["a.example"]
+    with pytest.raises(CannotLaunch, match="for 60 more minutes: it has reserved space in it"):
+        open_log_of(str(log), None)
+    os.setxattr(log, "trusted.emperord.misuse", b"1000000000")
+    os.close(open_log_of(str(log), None))
+    watch.close()
+
+
+def test_a_log_of_many_gaps_was_not_written_by_printing(log: Path) -> None:
+    with log.open("ab", buffering=0) as app:
+        for number in range(20):
+            os.posix_fallocate(app.fileno(), number * 100_000, 90_000)
+            app.write(LINE)
+    assert is_reserved(log)
+    log.unlink()
+    log.write_bytes(LINE * 20_000)
+    assert not is_reserved(log)
+    os.truncate(log, 1 << 40)
+    assert not is_reserved(log), "a hole takes no space"
 
 
 async def test_small_logs_and_other_files_are_left_alone(bound: LogBound, tmp_path: Path) -> None:

@@ -149,6 +149,20 @@ def test_an_app_that_dies_soon_is_throttled() -> None:
     assert world.vassal.last_stop.why == "killed by SIGSEGV"
 
 
+def test_an_app_that_does_harm_is_killed_and_has_failed() -> None:
+    """However long it has served, so that its next start is throttled."""
+    world = World()
+    process = world.run()
+    world.governor.on_misuse("a.example", "it does harm")
+    world.governor.on_misuse("a.example", "it does harm again")
+    world.governor.on_misuse("unknown.example", "it does harm")
+    assert world.actions.count(f"kill {process.pid}") == 1
+    process.exits("killed by SIGKILL")
+    assert world.state == "throttled"
+    assert world.vassal.last_error == "it does harm; killed by SIGKILL"
+    assert world.vassal.consecutive_failures == 1
+
+
 def test_a_hanging_boot_is_killed_and_the_reason_reported() -> None:
     world = World()
     world.hit()
