@@ -42,18 +42,19 @@ class Chronicle:
 
     def transition(self, before: State, what: Occurrence, decision: Decision, detail: str) -> None:
         """An event has led a vassal from the state `before` to where it is now. `tell` tells it."""
-        level = Level.WARNING if decision.is_warning else Level.INFO
-        event = transition_event(self._wall_clock(), before, what, detail, level)
-        facts: list[Fact] = []
-        self._untold.append((event, facts))
         with _caught():
+            level = Level.WARNING if decision.is_warning else Level.INFO
+            event = transition_event(self._wall_clock(), before, what, detail, level)
+            facts: list[Fact] = []
+            self._untold.append((event, facts))
             facts += self._facts(before, what, decision)
 
     def tell(self) -> None:
         """Tell the transitions. To write takes time, in which an app could start."""
         untold, self._untold = self._untold, []
         for event, facts in untold:
-            self._recorder.record(event)
+            with _caught():
+                self._recorder.record(event)
             self._tell(facts)
 
     def reply(self, vassal: Vassal, child: Child) -> None:

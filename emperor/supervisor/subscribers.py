@@ -1,6 +1,9 @@
 """Callbacks for changes of a vassal: of held requests, of provisioning, of a stop."""
 
+import logging
 from collections.abc import Callable
+
+log = logging.getLogger("emperord.subscribers")
 
 
 class Subscribers:
@@ -27,4 +30,8 @@ class Subscribers:
     def notify(self, domain: str) -> None:
         """Tell all who wait that the vassal of that domain has changed."""
         for wake in tuple(self._callbacks.get(domain, ())):
-            wake()
+            try:
+                wake()
+            except Exception:
+                # The others wait for that too.
+                log.exception("cannot tell a subscriber of %s: a fault in emperord", domain)

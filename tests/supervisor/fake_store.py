@@ -55,14 +55,17 @@ class FakeNote:
 
 
 class FakeRecorder:
-    """Keeps the recorded events."""
+    """Keeps the recorded events; with a `fault` it raises that."""
 
     def __init__(self) -> None:
         self.events: list[TransitionEvent] = []
+        self.fault: Exception | None = None
 
     @property
     def warnings(self) -> list[TransitionEvent]:
         return [event for event in self.events if event.level is Level.WARNING]
 
     def record(self, event: TransitionEvent) -> None:
+        if self.fault:
+            raise self.fault
         self.events.append(event)

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from emperor.model.cause import Cause, CauseKind
 from emperor.model.lifecycle import Event, State
 from emperor.supervisor.records import Vassal
@@ -137,3 +139,34 @@ def test_a_fault_is_told_to_subscribers() -> None:
     world.listener.fault = RuntimeError("a bug")
     world.hit()
     assert seen
+
+
+def test_a_fault_of_a_subscriber_keeps_nobody_from_being_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(None, max_starting="1")
+    other = world.add("b.example")
+    world.hit()
+    world.hit(other)
+    before = seen_when_notified(world, world.vassal, lambda: world.state)
+
+    def fail() -> None:
+        raise RuntimeError("a bug")
+
+    world.governor.subscribers.add("a.example", fail)
+    after = seen_when_notified(world, world.vassal, lambda: world.state)
+    world.launcher.last.accepts()
+    assert before == after == ["running"]
+    assert other.state is State.STARTING
+    assert "cannot tell a subscriber of a.example: a fault in emperord" in caplog.messages
+
+
+def test_a_fault_in_what_is_told_leaves_the_event_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    world.recorder.fault = RuntimeError("a bug")
+    world.launcher.problem = "cannot spawn uwsgi: no such file"
+    world.hit()
+    assert world.state == "throttled"
+    assert "cannot keep what has happened: a fault in emperord" in caplog.messages
