@@ -16,13 +16,14 @@ from typing import TypeVar
 
 from emperor.bases.base_group import Groups
 from emperor.bases.base_process import BaseProcess, BaseState, OnExit, message
-from emperor.bases.home_base import Earlier, HomeBase
+from emperor.bases.home_base import Earlier, HomeBase, Wanted
 from emperor.bases.kept_base import Recipe, why_ended
 from emperor.bases.kept_bases import FoundBase, KeptBases
 from emperor.bases.lost_bases import LostBases, sharing_of
 from emperor.bases.program import Program
 from emperor.bases.request import Home, Request, Sharing
 from emperor.bases.root_base import RootBase
+from emperor.linux.accounts import ListedGroups
 from emperor.linux.memory import is_memory_short
 from emperor.linux.processes import LedProcess, Spawner
 from emperor.model.ports import CannotLaunch, Store, StoreEntry
@@ -86,6 +87,7 @@ class Bases:
         self._loop = spawner.loop
         self._modules_of = modules_of
         self._is_memory_short = is_memory_short
+        self._listed_groups = ListedGroups()
         self._python = "" if isinstance(program, str) else program.python
         self._root: RootBase | None = None
         self._kept = KeptBases()
@@ -156,7 +158,7 @@ class Bases:
 
     def _go_on(self, found: FoundBase, recipe: Recipe, groups: Groups) -> None:
         sharing, group = sharing_of(recipe, groups), groups.adopted(found.kept.group)
-        earlier = Earlier(recipe.modules, found.held, group, found.kept.made)
+        earlier = Earlier(recipe.modules, recipe.groups, found.held, group, found.kept.made)
         base = HomeBase(sharing, earlier, self._become, self._loop, self)
         self._of_homes[sharing.home] = base
         self._look_after(base)
@@ -210,7 +212,8 @@ class Bases:
         base = self._of_homes.get(sharing.home) if sharing is not None else None
         if sharing is None or base is None:
             return None
-        if base.is_outdated:
+        # A process of a tenant's cannot leave a group.
+        if base.is_outdated or base.groups != self._groups_of(sharing.home):
             self._end(sharing.home)
             return None
         return base.start(request)
@@ -251,11 +254,15 @@ class Bases:
             self._make_room(home)
         self._make_home(sharing, modules)
 
+    def _groups_of(self, home: Home) -> frozenset[int]:
+        return self._listed_groups.of(home.user.name if home.user else None)
+
     def _make_home(self, sharing: Sharing, modules: Sequence[str]) -> HomeBase | None:
         """Make the base of that home. It takes the place of the present base when it can fork."""
         home = sharing.home
         try:
-            base = HomeBase(sharing, modules, self._become, self._loop, self)
+            wanted = Wanted(modules, self._groups_of(home))
+            base = HomeBase(sharing, wanted, self._become, self._loop, self)
         except (OSError, CannotLaunch, UnicodeEncodeError) as error:
             log.warning(
                 "cannot make a base of %s: %s; its apps are forked from that of the standard"

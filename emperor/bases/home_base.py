@@ -37,11 +37,20 @@ Become = Callable[[bytes, Sequence[int], OnExit], LedProcess | None]
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """A base that is to be made of these modules, for a user that is listed in these groups."""
+
+    modules: Sequence[str]
+    groups: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Earlier:
-    """A base that an earlier daemon has made of these modules, at that moment in monotonic
+    """A base that an earlier daemon has made for such a user, at that moment in monotonic
     seconds."""
 
     modules: Sequence[str]
+    groups: frozenset[int]
     held: Held
     group: ControlGroup | None
     made: float
@@ -63,18 +72,17 @@ class HomeBase:
     def __init__(
         self,
         sharing: Sharing,
-        source: Sequence[str] | Earlier,
+        source: Wanted | Earlier,
         become: Become,
         loop: asyncio.AbstractEventLoop,
         keeper: Keeper,
     ) -> None:
-        """Make it of these modules, or go on with an earlier one. Raises CannotLaunch and
-        OSError."""
+        """Make it, or go on with an earlier one. Raises CannotLaunch and OSError."""
         earlier = source if isinstance(source, Earlier) else None
-        modules = source.modules if isinstance(source, Earlier) else source
         self._sharing = sharing
-        self.asked_for = frozenset(modules)
-        self._modules = modules
+        self.asked_for = frozenset(source.modules)
+        self._modules = source.modules
+        self.groups = source.groups
         self._become = become
         self._loop = loop
         self._keeper = keeper
@@ -188,7 +196,8 @@ class HomeBase:
         if not self._is_ready:
             return None
         sharing, base = self._sharing, self._base
-        recipe = Recipe(sharing.home, sharing.environment, sharing.limits, tuple(self._modules))
+        modules = tuple(self._modules)
+        recipe = Recipe(sharing.home, sharing.environment, sharing.limits, modules, self.groups)
         group = self._group.name if self._group else ""
         return KeptBase(base.pid, maker, base.imported, self._made, base.forks, recipe, group)
 

@@ -42,12 +42,14 @@ class Maker:
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """What is needed to make a base of a home again: the home and its user, the variables of that
-    user, the limits of the control group, and the modules that the base was asked for."""
+    user, the limits of the control group, and the modules that the base was asked for. `groups`
+    are those in which its user was listed."""
 
     home: Home
     environment: dict[str, str]
     limits: Limits
     modules: tuple[str, ...]
+    groups: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,32 @@ def _listed(gid: int) -> list[str]:
         return []
 
 
+class ListedGroups:
+    """The groups of users by /etc/group, which is read again when it has changed. A directory
+    service is not asked: it could hold the daemon up at the start of an app."""
+
+    def __init__(self) -> None:
+        self._version: Version | None = None
+        self._of: dict[str, frozenset[int]] = {}
+
+    def of(self, user: str | None) -> frozenset[int]:
+        """The groups that list this user as a member."""
+        if (version := _version(_GROUPS)) != self._version:
+            self._of, self._version = _by_member(Path(_GROUPS).read_text(errors="replace")), version
+        return self._of.get(user or "", frozenset())
+
+
+def _by_member(groups: str) -> dict[str, frozenset[int]]:
+    """The groups of each member, by the text of group(5)."""
+    found: dict[str, set[int]] = {}
+    for line in groups.splitlines():
+        match line.split(":"):
+            case [_, _, number, members] if number.isdecimal():
+                for member in filter(None, members.split(",")):
+                    found.setdefault(member.strip(), set()).add(int(number))
+    return {member: frozenset(gids) for member, gids in found.items()}
+
+
 class Registered:
     """Tells whether a user still has the number that it had when its ini was read. This asks
     /etc/passwd alone, since a directory service could hold the daemon up at the start of an app."""

@@ -1,6 +1,8 @@
 """A base of a virtual environment runs a tenant's code: it harms nobody but that tenant."""
 
+import re
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +36,13 @@ import extra
 def application(environ, start_response):
     start_response("200 OK", [])
     return [b"served"]
+"""
+# Tells the groups of its process.
+GROUPS = """\
+import extra, grp, os
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [" ".join(grp.getgrgid(each).gr_name for each in os.getgroups()).encode()]
 """
 
 
@@ -90,6 +99,44 @@ def test_what_a_base_says_is_the_word_of_a_tenant(
     for domain in domains:
         tenants.remove(domain)
         tenants.until(domain, None)
+
+
+@pytest.fixture
+def group_file(folder: Path) -> Iterator[Path]:
+    """What is /etc/group for this process and all that it starts."""
+    own = folder / "group"
+    own.write_text(Path("/etc/group").read_text())
+    own.chmod(0o644)
+    subprocess.run(["mount", "--bind", own, "/etc/group"], check=True)
+    yield own
+    subprocess.run(["umount", "/etc/group"], check=True)
+
+
+def test_mallory_keeps_no_group_by_her_base(
+    tenants: Tenants, folder: Path, home: Path, group_file: Path
+) -> None:
+    """Root has taken her out of a group, and her apps start again."""
+    (folder / "app.py").write_text(GROUPS)
+    text = group_file.read_text()
+    group_file.write_text(re.sub(r"^(audio:.*:)(.*)$", rf"\1{MALLORY}", text, flags=re.MULTILINE))
+    for domain in (ONE, OTHER):
+        tenants.host(MALLORY, domain, file=f"{folder}/app.py", home=str(home))
+        assert "audio" in tenants.get(domain).text
+    eventually(lambda: len(tenants.call("GET", "/v1/bases")[1]["bases"]) == 2, what="her base")
+    for is_member in (True, False):
+        sleep(tenants, ONE)
+        if not is_member:
+            group_file.write_text(text)
+        assert ("audio" in tenants.get(ONE).text) == is_member
+        assert tenants.started(ONE) == f"forked from a base{f' of {home}' * is_member}"
+    for domain in (ONE, OTHER):
+        tenants.remove(domain)
+        tenants.until(domain, None)
+
+
+def sleep(tenants: Tenants, domain: str) -> None:
+    assert tenants.call("POST", f"/v1/vassals/{domain}/sleep")[0] == 200
+    tenants.until(domain, "parked")
 
 
 @pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="nobody has such a file system here")

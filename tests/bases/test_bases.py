@@ -277,7 +277,7 @@ def lost(home: Home) -> StoreEntry:
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     far.close()
     fds = near.detach(), os.pidfd_open(ended.pid)
-    recipe = Recipe(home, {}, Limits(), RARE)
+    recipe = Recipe(home, {}, Limits(), RARE, frozenset())
     kept = KeptBase(ended.pid, other, Imported((), {}), 0.0, 0, recipe, "")
     ended.wait()
     data = encode(kept)

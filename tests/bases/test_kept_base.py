@@ -34,7 +34,9 @@ from tests.supervisor.fake_store import FakeStore
 
 MAKER = Maker("1.0", ((1, 2),), "/usr/bin/python3", "/lib/pyuwsgi.so", ((3, 4), (5, 6)))
 HOME = Home("/srv/venv", User(1000, 1000, "alice"), True, (1024, 4096))
-RECIPE = Recipe(HOME, {"HOME": "/home/alice"}, Limits(memory_max=1 << 29), ("django", "extra"))
+RECIPE = Recipe(
+    HOME, {"HOME": "/home/alice"}, Limits(memory_max=1 << 29), ("django", "extra"), frozenset({29})
+)
 IMPORTED = Imported(("os", "django"), {"bad": "it needs threads"})
 ROOT = KeptBase(4711, MAKER, IMPORTED, 17.5, 3, None, "")
 OF_HOME = replace(ROOT, recipe=RECIPE, group="uid-1000/v-.base/1")

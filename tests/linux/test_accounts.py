@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from emperor.linux.accounts import Registered, SystemAccounts
+from emperor.linux.accounts import Registered, SystemAccounts, _by_member
 from emperor.model.spec import Identity
 
 NOBODY = pwd.getpwnam("nobody")
@@ -70,3 +70,8 @@ def test_the_daemon_is_who_runs_this() -> None:
 )
 def test_a_number_that_is_another_users_is_told(user: Identity, why: str) -> None:
     assert Registered().why_another(user) == why
+
+
+def test_the_groups_that_list_a_user() -> None:
+    text = "audio:x:29:lp, games\nempty:x:30:\nbroken\nodd:x:y:games\nlast:*:31:games,lp\n"
+    assert _by_member(text) == {"lp": {29, 31}, "games": {29, 31}}
