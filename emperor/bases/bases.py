@@ -6,16 +6,14 @@ An app is forked from the deepest base that fits it.
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
-from typing import TypeVar
 
 from emperor.bases.base_group import Groups
 from emperor.bases.base_process import BaseProcess, BaseState, OnExit, message
+from emperor.bases.demand import Demand, ModulesOf, are_few
 from emperor.bases.home_base import Earlier, HomeBase, Wanted
 from emperor.bases.kept_base import Recipe, why_ended
 from emperor.bases.kept_bases import FoundBase, KeptBases
@@ -29,20 +27,8 @@ from emperor.linux.processes import LedProcess, Spawner
 from emperor.model.ports import CannotLaunch, Store, StoreEntry
 from emperor.model.text import one_line
 
-K = TypeVar("K")
-V = TypeVar("V")
-
 log = logging.getLogger("emperord.bases")
 
-# Their names must fit into one message, and so must the reasons for which they are left out.
-_MOST_MODULES = 2500
-# So many apps of one home make its base worth its memory.
-_ENOUGH_APPS = 2
-# A base imports what these have imported that started last.
-_MOST_APPS = 8
-# They import so many modules that the first base does not have, or an app so many that its base
-# does not have.
-_ENOUGH_MODULES = 10
 # A base is made anew for more modules at most so often.
 _LEARNING_SECONDS = 600.0
 # For all users, and for one.
@@ -53,13 +39,10 @@ _UNUSED_SECONDS = 1800.0
 _CALM_SECONDS = 2.0
 # After a failure.
 _DELAY_SECONDS = 1800.0
+# If one of that age is of no use any more, more packages may change soon.
+_YOUNG_SECONDS = 60.0
+_LONGER_CALM_SECONDS = 10.0
 _DYING_SECONDS = 5.0
-# Homes of which the apps are remembered.
-_MOST_HOMES = 10_000
-
-# The modules that an app of that user had imported when it started last, except those that are its
-# own.
-ModulesOf = Callable[[str, int], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +68,7 @@ class Bases:
     ) -> None:
         self.why_none = program if isinstance(program, str) else ""
         self._loop = spawner.loop
-        self._modules_of = modules_of
+        self._demand = Demand(modules_of, spawner.loop)
         self._is_memory_short = is_memory_short
         self._listed_groups = ListedGroups()
         self._python = "" if isinstance(program, str) else program.python
@@ -96,9 +79,6 @@ class Bases:
         self._of_homes: dict[Home, HomeBase] = {}
         # Each takes the place of the one in `_of_homes` when it can fork.
         self._coming: dict[Home, HomeBase] = {}
-        # When the latest apps of each home have started.
-        self._apps: dict[Home, dict[str, float]] = {}
-        self._not_before: dict[Home, float] = {}
         self._ending: set[HomeBase] = set()
         self._lost = LostBases(self._remake, self._may_make)
         self._is_closed = False
@@ -134,7 +114,7 @@ class Bases:
             log.info("a base of %s that an earlier emperord has made ends: %s", where, why)
             found.end()
             self._kept.forget(found.kept.pid)
-            if recipe is not None and self._modules_of is not None:
+            if recipe is not None and self._demand.is_heard:
                 self._lost.add(recipe, groups)
         elif recipe is not None:
             self._go_on(found, recipe, groups)
@@ -142,15 +122,19 @@ class Bases:
             self._root.go_on(found)
 
     def _remake(self, sharing: Sharing, modules: Sequence[str]) -> HomeBase | None:
+        """Make a base of a home that had one. It is there if it was forked from the base of the
+        standard library that there is now."""
         home = sharing.home
-        if home in self._of_homes or home in self._coming:
+        there, root = self._of_homes.get(home), self._root
+        if home in self._coming or root is None or (there and there.begun >= root.made):
             return None
-        self._make_room(home)
-        return self._make_home(sharing, modules)
+        if there is None:
+            self._make_room(home)
+        return self._make_home(sharing, self._demand.wanted(home, modules))
 
     def _why_ended(self, found: FoundBase) -> str:
         root, maker = self._root, None
-        if root is not None and (found.kept.recipe is None or self._modules_of is not None):
+        if root is not None and (found.kept.recipe is None or self._demand.is_heard):
             with suppress(OSError):  # its program is gone
                 maker = root.maker_now()
         first: set[Home | None] = set() if root is None or root.state is None else {None}
@@ -213,46 +197,50 @@ class Bases:
         if sharing is None or base is None:
             return None
         # A process of a tenant's cannot leave a group.
-        if base.is_outdated or base.groups != self._groups_of(sharing.home):
-            self._end(sharing.home)
+        if base.groups != self._groups_of(sharing.home):
+            self.on_stale(base)
             return None
         return base.start(request)
 
+    def on_stale(self, base: HomeBase) -> None:
+        """The base is of no use any more. Another one is made soon, but not again and again while
+        packages are installed."""
+        if self._of_homes.get(base.sharing.home) is not base:
+            return
+        self._end(base.sharing.home)
+        is_young = self._loop.time() - base.made < _YOUNG_SECONDS
+        calm = _LONGER_CALM_SECONDS if is_young else _CALM_SECONDS
+        self._loop.call_later(calm, self._lost.make_again, base)
+
     def _note(self, sharing: Sharing) -> None:
         """An app of that home starts."""
-        home = sharing.home
-        if self._modules_of is None:
+        home, demand = sharing.home, self._demand
+        if not demand.is_heard:
             return
-        apps = self._apps.setdefault(home, {})
-        now = self._loop.time()
-        apps.pop(sharing.domain, None)
-        apps[sharing.domain] = now
-        _keep_latest(apps, _MOST_APPS)
-        _keep_latest(self._apps, _MOST_HOMES)
-        _keep_latest(self._not_before, _MOST_HOMES)
-        if len(apps) >= _ENOUGH_APPS and now >= self._not_before.get(home, 0.0):
-            self._not_before[home] = now + _CALM_SECONDS
-            self._loop.call_later(_CALM_SECONDS, self._make_for, sharing, now)
+        demand.note(sharing)
+        is_worth_it = home in self._of_homes or demand.is_enough(home)
+        if is_worth_it and demand.may_ask(home):
+            demand.put_off(home, _CALM_SECONDS)
+            self._loop.call_later(_CALM_SECONDS, self._make_for, sharing, self._loop.time())
 
     def _make_for(self, sharing: Sharing, since: float) -> None:
-        """Make the base of that home, or a new one if apps that started since then import much that
-        it lacks."""
+        """Make the base of that home, or a new one if it has served for long, or if apps that
+        started since then import much that it lacks."""
         home = sharing.home
         # If the first one is made anew, the next app asks again.
-        if self._modules_of is None or home in self._coming or not self._may_make():
+        if home in self._coming or not self._may_make():
             return
-        there, apps = self._of_homes.get(home), self._apps.get(home, {})
-        if there is not None:
-            new = self._modules(home, (app for app, at in apps.items() if at >= since))
-            if self._lacks_few(new, there.asked_for):
-                return
-            self._not_before[home] = self._loop.time() + _LEARNING_SECONDS
-        modules = self._modules(home, apps)
-        if self._lacks_few(modules, there.asked_for if there is not None else ()):
-            return
+        there = self._of_homes.get(home)
         if there is None:
-            self._make_room(home)
-        self._make_home(sharing, modules)
+            modules = self._demand.modules(home)
+            if not self._lacks_few(modules, ()):
+                self._make_room(home)
+                self._make_home(sharing, modules)
+            return
+        new = self._demand.modules(home, since)
+        if there.is_old or not self._lacks_few(new, there.asked_for):
+            self._demand.put_off(home, _LEARNING_SECONDS)
+            self._make_home(sharing, self._demand.wanted(home, there.modules))
 
     def _groups_of(self, home: Home) -> frozenset[int]:
         return self._listed_groups.of(home.user.name if home.user else None)
@@ -268,7 +256,7 @@ class Bases:
                 "cannot make a base of %s: %s; its apps are forked from that of the standard"
                 " library", home.python, error,
             )  # fmt: skip
-            self._not_before[home] = self._loop.time() + _DELAY_SECONDS
+            self._demand.put_off(home, _DELAY_SECONDS)
             return None
         (self._coming if home in self._of_homes else self._of_homes)[home] = base
         self._look_after(base)
@@ -287,24 +275,20 @@ class Bases:
         root = self._fresh_root()
         return root is not None and root.is_child
 
-    def _root_is_new(self) -> None:
-        """End the bases of homes, which have the memory of the base of the standard library before
-        this one, and make the next one that was lost."""
-        self._end_all()
+    def _root_is_new(self, is_another_version: bool) -> None:
+        """Make the bases of homes anew, which have the memory of the base of the standard library
+        before this one, and those that were lost: one after the other. What another version has
+        made is of no use until then."""
+        for base in [*self._of_homes.values(), *self._coming.values()]:
+            self._lost.note(base)
+        for home in [*self._coming]:
+            self._end_one(self._coming.pop(home))
+        if is_another_version:
+            self._end_all()
         self._lost.make_next()
 
-    def _modules(self, home: Home, apps: Iterable[str]) -> list[str]:
-        """The modules that these apps have imported. If they are too many, the largest app lacks
-        some."""
-        assert self._modules_of
-        user = home.user.uid if home.user else os.geteuid()
-        lists = sorted((self._modules_of(app, user) for app in apps), key=len)
-        return [*dict.fromkeys(chain.from_iterable(lists))][:_MOST_MODULES]
-
     def _lacks_few(self, modules: Sequence[str], of_home: Collection[str]) -> bool:
-        """Whether a base that has asked for `of_home` would gain little by these modules."""
-        of_root = self._root.modules if self._root is not None else ()
-        return len({*modules}.difference(of_home, of_root)) < _ENOUGH_MODULES
+        return are_few(modules, of_home, self._root.modules if self._root is not None else ())
 
     def _make_room(self, home: Home) -> None:
         """End a base if there are too many: the user's, or any, that was unused for longest."""
@@ -332,7 +316,7 @@ class Bases:
         for bases in (self._of_homes, self._coming):
             for home in [home for home, each in bases.items() if each is base]:
                 del bases[home]
-                self._not_before[home] = self._loop.time() + _DELAY_SECONDS
+                self._demand.put_off(home, _DELAY_SECONDS)
         self._lost.is_over(base)
 
     def _end(self, home: Home) -> None:
@@ -377,9 +361,3 @@ class Bases:
                     await base.ended.wait()
         if self._root is not None:
             await self._root.close()
-
-
-def _keep_latest(noted: dict[K, V], most: int) -> None:
-    """Forget the first of them if there are more."""
-    if len(noted) > most:
-        del noted[next(iter(noted))]

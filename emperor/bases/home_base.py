@@ -62,6 +62,9 @@ class Keeper(Protocol):
     def on_ready(self, base: "HomeBase") -> None:
         """The base can fork."""
 
+    def on_stale(self, base: "HomeBase") -> None:
+        """The packages of its home have changed."""
+
     def on_end(self, base: "HomeBase") -> None:
         """The base has exited."""
 
@@ -81,15 +84,15 @@ class HomeBase:
         earlier = source if isinstance(source, Earlier) else None
         self._sharing = sharing
         self.asked_for = frozenset(source.modules)
-        self._modules = source.modules
+        self.modules = source.modules
         self.groups = source.groups
         self._become = become
         self._loop = loop
         self._keeper = keeper
-        self._is_ended = self.is_stale = False
+        self._is_ended = False
         self._group = earlier.group if earlier else sharing.group(sharing.limits)
         self.last_used = loop.time()
-        self._made = earlier.made if earlier else loop.time()
+        self.begun = self._made = earlier.made if earlier else loop.time()
         self._is_ready = earlier is not None
         try:
             uid = sharing.home.user.uid if sharing.home.user else os.geteuid()
@@ -114,7 +117,7 @@ class HomeBase:
             targets=targets,
             entrances=entrances,
         )
-        order = message(Order(place, None, self._modules))
+        order = message(Order(place, None, self.modules))
         with ExitStack() as stack:
             # What a tenant's modules print is for nobody.
             fds = [_for_writing(os.devnull, stack) for _ in _OUTPUTS]
@@ -146,16 +149,27 @@ class HomeBase:
 
         def unfit(why: str) -> None:
             request.on_unfit(why)
-            self.is_stale = True
+            if not self._is_ended:
+                self._keeper.on_stale(self)
 
         return unfit
 
     @property
-    def is_outdated(self) -> bool:
+    def sharing(self) -> Sharing:
+        """What it was made for."""
+        return self._sharing
+
+    @property
+    def made(self) -> float:
+        """When it could fork first, or when it was begun."""
+        return self._made
+
+    @property
+    def is_old(self) -> bool:
         """Whether it has served for long. Whether its virtual environment has changed is found by
         its spares: only the user of the apps looks into that."""
         age = self._loop.time() - self._made
-        return self.is_stale or age > LONGEST_SECONDS or self._base.forks >= MOST_FORKS
+        return age > LONGEST_SECONDS or self._base.forks >= MOST_FORKS
 
     def on_ready(self, base: BaseProcess) -> None:
         """The process of this base can fork."""
@@ -196,7 +210,7 @@ class HomeBase:
         if not self._is_ready:
             return None
         sharing, base = self._sharing, self._base
-        modules = tuple(self._modules)
+        modules = tuple(self.modules)
         recipe = Recipe(sharing.home, sharing.environment, sharing.limits, modules, self.groups)
         group = self._group.name if self._group else ""
         return KeptBase(base.pid, maker, base.imported, self._made, base.forks, recipe, group)

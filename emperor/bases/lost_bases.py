@@ -1,5 +1,5 @@
-"""The bases of homes that have ended with an earlier daemon: made anew one after the other, since
-they take a core and nobody waits for them."""
+"""The bases of homes that have ended with an earlier daemon, or are outdated: made anew one after
+the other, since they take a core and nobody waits for them."""
 
 import os
 from collections import deque
@@ -36,6 +36,16 @@ class LostBases:
             return
         if not self._registered.why_another(Identity(user.uid, user.gid, user.name)):
             self._left.append((sharing_of(recipe, groups), recipe.modules))
+
+    def note(self, base: HomeBase) -> None:
+        """Note a base that is to be made anew."""
+        if not any(sharing.home == base.sharing.home for sharing, _ in self._left):
+            self._left.append((base.sharing, base.modules))
+
+    def make_again(self, base: HomeBase) -> None:
+        """Make such a base as soon as it is its turn."""
+        self.note(base)
+        self.make_next()
 
     def make_next(self) -> None:
         """Make one, unless one is being made."""

@@ -41,14 +41,15 @@ _MOST_DOUBLINGS = 10
 class RootBase:
     """The base of this daemon that holds the standard library, made anew whenever that is needed.
     `environment` is that of a base, before it is an app's. `on_new` is called when another one has
-    taken the place of the one before. It is `kept` for the next daemon."""
+    taken the place of the one before, and is told whether it is of another version. It is `kept`
+    for the next daemon."""
 
     def __init__(
         self,
         program: Program,
         environment: Mapping[str, str],
         spawner: Spawner,
-        on_new: Callable[[], object],
+        on_new: Callable[[bool], object],
         kept: KeptBases,
     ) -> None:
         self._program = program
@@ -67,7 +68,7 @@ class RootBase:
         self._made = 0.0
         self._failures = 0
         self._last_failure = ""
-        self._is_closed = False
+        self._is_closed = self._is_another_version = False
 
     def make(self) -> None:
         """Make a base, in the place of the one that is there as soon as it can fork."""
@@ -95,7 +96,8 @@ class RootBase:
         self._use(base, self._coming_maker, self._loop.time())
         self.keep()
         self._failures, self._last_failure = 0, ""
-        self._on_new()
+        is_another, self._is_another_version = self._is_another_version, False
+        self._on_new(is_another)
 
     def go_on(self, found: FoundBase) -> None:
         """Use the base of an earlier daemon. If it is no child of this one, another base takes its
@@ -155,7 +157,7 @@ class RootBase:
         if base is None:
             return None
         if self._is_outdated():
-            self._current = None
+            self._current, self._is_another_version = None, True
             base.end()
             self.make()
             return None
@@ -174,6 +176,11 @@ class RootBase:
             is_another = self.maker is None or self._program.version() != self.maker.program
             return is_another or self._mapped is None or self._mapped.are_replaced()
         return True
+
+    @property
+    def made(self) -> float:
+        """When it could fork first, in monotonic seconds."""
+        return self._made
 
     @property
     def modules(self) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from emperor.linux.orphans import PR_SET_CHILD_SUBREAPER, adopt_orphans
 from emperor.linux.processes import LedProcess, Spawner
 from emperor.model.limits import Limits
 from emperor.model.ports import StoreEntry
+from tests.bases.moved_loop import MovedClock
 from tests.eventually import eventually_async
 
 PLACE = Place(
@@ -350,3 +351,110 @@ async def test_a_base_of_a_home_ends_when_memory_is_short(program: Program) -> N
     assert start(bases) is not None
     assert [state.home for state in bases.states()] == [""]
     await bases.close()
+
+
+def of_home(bases: Bases) -> int:
+    """The pid of the base of a home that can fork; 0 for none."""
+    return next((state.pid for state in bases.states() if state.home and state.spares), 0)
+
+
+def root_of(bases: Bases) -> int:
+    """That of the base of the standard library."""
+    return next((state.pid for state in bases.states() if not state.home and state.spares), 0)
+
+
+def start_at_home(bases: Bases) -> str:
+    """Start an app. Returns the home of whose base it was forked."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        order = replace(ORDER, place=replace(PLACE, home="/usr"))
+        request = Request(
+            order, [null, null], (), sharing_of("a.example"), lambda _: None, lambda _: None
+        )
+        forked = bases.start(request)
+        assert forked
+        return forked.home
+    finally:
+        os.close(null)
+
+
+@pytest.fixture
+async def clock() -> MovedClock:
+    return MovedClock(asyncio.get_running_loop())
+
+
+@pytest.fixture
+async def at_home(program: Program, clock: MovedClock) -> AsyncIterator[Bases]:
+    """One that has a base of a home."""
+    loop = asyncio.get_running_loop()
+    bases = Bases(program, {}, Spawner(loop), lambda *_: RARE, lambda: False)
+    bases.make()
+    await eventually_async(lambda: has_spares(bases))
+    for domain in ("a.example", "b.example"):
+        start(bases, sharing=sharing_of(domain))
+    await eventually_async(lambda: of_home(bases))
+    await all_is_there(bases)
+    yield bases
+    await bases.close()
+
+
+async def all_is_there(bases: Bases) -> None:
+    """Nothing is on its way that comes too late when the clock is moved."""
+    await eventually_async(lambda: all(len(state.spares) == 2 for state in bases.states()))
+
+
+async def test_bases_are_made_anew_after_a_day(at_home: Bases, clock: MovedClock) -> None:
+    root, home = root_of(at_home), of_home(at_home)
+    clock.move(86_401.0)
+    assert start_at_home(at_home) == "/usr", "the earlier one serves until then"
+    await eventually_async(lambda: root_of(at_home) not in (0, root))
+    await eventually_async(lambda: of_home(at_home) not in (0, home))
+    await eventually_async(lambda: not is_running(home) and not is_running(root))
+
+
+async def test_bases_are_made_anew_after_many_forks(at_home: Bases) -> None:
+    [base] = at_home._of_homes.values()
+    home = of_home(at_home)
+    base.process.forks = 9_999
+    assert start_at_home(at_home) == "/usr"
+    await all_is_there(at_home)
+    assert of_home(at_home) == home
+    assert start_at_home(at_home) == "/usr"
+    await eventually_async(lambda: of_home(at_home) not in (0, home))
+    await eventually_async(lambda: not is_running(home))
+
+
+async def test_a_base_of_a_home_ends_when_nobody_uses_it(at_home: Bases, clock: MovedClock) -> None:
+    home = of_home(at_home)
+    clock.move(1_000.0)
+    assert start_at_home(at_home) == "/usr"
+    await all_is_there(at_home)
+    clock.move(1_799.0)
+    await asyncio.sleep(0)
+    assert of_home(at_home) == home
+    clock.move(2.0)
+    await eventually_async(lambda: not is_running(home))
+    assert start_at_home(at_home) == ""
+
+
+async def test_a_base_of_a_home_serves_until_its_successor_can(at_home: Bases) -> None:
+    """The base of the standard library was killed, from which it was forked."""
+    root, home = root_of(at_home), of_home(at_home)
+    os.kill(root, signal.SIGKILL)
+    await eventually_async(lambda: root_of(at_home) not in (0, root))
+    assert of_home(at_home) == home
+    assert start_at_home(at_home) == "/usr"
+    await eventually_async(lambda: of_home(at_home) not in (0, home))
+    await eventually_async(lambda: not is_running(home))
+
+
+async def test_what_another_version_has_made_ends(at_home: Bases, program: Program) -> None:
+    home = of_home(at_home)
+    os.utime(program.pyuwsgi)
+    assert start(at_home) is None
+    await eventually_async(lambda: not is_running(home))
+    await eventually_async(lambda: of_home(at_home))
+
+
+def is_running(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from emperor.bases.base_group import group_of_base
-from emperor.bases.home_base import HomeBase
+from emperor.bases.home_base import HomeBase, Wanted
 from emperor.bases.request import Home, Sharing
 from emperor.linux.groups import ControlGroups
 from emperor.linux.hierarchies import Hierarchies, Hierarchy
@@ -19,6 +19,9 @@ class Nobody:
     """Is told nothing, since no base comes to be."""
 
     def on_ready(self, base: HomeBase) -> None:
+        raise AssertionError
+
+    def on_stale(self, base: HomeBase) -> None:
         raise AssertionError
 
     def on_end(self, base: HomeBase) -> None:
@@ -42,9 +45,10 @@ async def test_a_group_that_cannot_be_entered_leaves_no_descriptor(tmp_path: Pat
     groups, home = Groups(tmp_path), Home("/nowhere", None, False, (1024, 1024))
     made = groups.group("uid-1/v-.base/1")
     sharing = Sharing(home, "a.example", {}, Limits(), lambda _: made)
+    wanted = Wanted(["json"], frozenset())
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(FileNotFoundError, match=r"cgroup\.procs"):
-        HomeBase(sharing, ["json"], lambda *_: None, asyncio.get_running_loop(), Nobody())
+        HomeBase(sharing, wanted, lambda *_: None, asyncio.get_running_loop(), Nobody())
     assert len(os.listdir("/proc/self/fd")) == before
     assert groups.ended == ["uid-1/v-.base/1"]
 

@@ -130,9 +130,10 @@ def test_an_installation_is_seen_at_the_next_start(backend: Backend, home: Path)
     (packages(home) / "another.py").write_text("")
     assert told(backend, OTHER)["imported_by"] != base["pid"]
     assert backend.started(OTHER) == f"by exec: packages in {home} have changed"
-    drop(backend, THIRD, home)
-    assert told(backend, THIRD)["pid"], "which ends the base"
     eventually(lambda: psutil.pid_exists(base["pid"]) is False, what="its base has ended")
+    [new] = eventually(lambda: bases_of(backend, home), what="another one, without a start")
+    drop(backend, THIRD, home)
+    assert told(backend, THIRD)["imported_by"] == new["pid"]
 
 
 def test_what_the_environment_decides_is_decided_by_each_app(backend: Backend, home: Path) -> None:
