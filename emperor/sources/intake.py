@@ -148,9 +148,7 @@ class Intake:
             if self._logs_each and not self._logged_beyond_limit:
                 self._log_beyond_limit()
             return
-        if vassal is not None and (why := _needs_another_listener(vassal.spec, spec)):
-            if vassal.state is not State.REMOVED:
-                self._dismiss(vassal.spec, why)
+        if vassal is not None and self._must_go(vassal, spec):
             return
         try:
             if vassal is None:
@@ -269,8 +267,7 @@ class Intake:
             return
         vassal = self._governor.vassals.get(refusal.domain)
         if vassal is not None and _is_of_another_tenant(refusal, vassal):
-            if vassal.state is not State.REMOVED:
-                self._dismiss(vassal.spec, "its ini belongs to another user now")
+            self._cut_off(vassal, "its ini belongs to another user now")
             vassal = None
         if vassal is None or vassal.state is State.REMOVED:
             self._refusals.add(refusal)
@@ -316,6 +313,25 @@ class Intake:
             self._dismiss(vassal.spec, "its ini is gone")
         self.on_judged(domain)
 
+    def _must_go(self, vassal: Vassal, new: Spec) -> bool:
+        """Whether a vassal cannot go on by `new`, which is read again when it is gone."""
+        if vassal.spec.runs_as != new.runs_as:
+            self._cut_off(vassal, "it runs as another user now")
+            return True
+        is_elsewhere = vassal.spec.socket != new.socket
+        if vassal.state is State.REMOVED:
+            return is_elsewhere or vassal.listener.fd < 0
+        if is_elsewhere:
+            self._dismiss(vassal.spec, "the path of its socket has changed")
+        return is_elsewhere
+
+    def _cut_off(self, vassal: Vassal, why: str) -> None:
+        """Dismiss a vassal without a graceful stop: what its processes do with the listener must
+        not reach the visitors of another tenant."""
+        self._governor.cut_off(vassal, why)
+        if vassal.state is not State.REMOVED:
+            self._dismiss(vassal.spec, why)
+
     def _dismiss(self, spec: Spec, why: str) -> None:
         self._retry_others_when_gone(spec)
         self._governor.dismiss(spec.domain, why)
@@ -350,14 +366,6 @@ class Intake:
 
 def _ignore(_domain: str) -> None:
     pass
-
-
-def _needs_another_listener(served: Spec, new: Spec) -> str | None:
-    """Why the listener of `served` will not do for `new`; None where it will."""
-    if served.socket != new.socket:
-        return "the path of its socket has changed"
-    # Processes of the old user could keep a descriptor of the listener, and answer visitors.
-    return "it runs as another user now" if served.runs_as != new.runs_as else None
 
 
 def _is_of_another_tenant(refusal: Refusal, vassal: Vassal) -> bool:

@@ -102,6 +102,22 @@ class Effects:
         for child in vassal.children:
             child.process.kill()
 
+    def kill_and_rebind(self, vassal: Vassal) -> None:
+        """Kill its processes, and bind another listener: nothing of them accepts any more, wherever
+        they have passed the old one. An order to restart follows."""
+        self.kill(vassal)
+        self.replace_listener(vassal)
+
+    def cut_off(self, vassal: Vassal, why: str) -> None:
+        """Kill its processes, and close its socket for all who have passed it on. It is dismissed
+        then, and cannot come back before it is gone."""
+        for child in vassal.children:
+            child.kill_reason = child.kill_reason or why
+        self.kill(vassal)
+        vassal.listener.shut(unavailable_response(vassal.spec.protocol, vassal.in_maintenance))
+        vassal.listener.close()
+        self._save(vassal)
+
     def abandon(self, vassal: Vassal) -> None:
         """Kill its processes and cancel its timers: nothing of it is expected any more."""
         self.kill(vassal)

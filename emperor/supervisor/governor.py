@@ -68,6 +68,8 @@ class Governor:
         reactions = Reactions(self, ports.clock)
         self.on_printed, self.on_misuse = reactions.on_printed, reactions.on_misuse
         self._effects = Effects(ports, self.checkpoint.save, reactions)
+        self.kill_and_rebind = self._effects.kill_and_rebind
+        self.cut_off = self._effects.cut_off
         self._sockets = LostSockets(self, self._effects)
         self._restorer = Restorer(ports.listeners, ports.launchers, reactions)
         self._scheduler = Scheduler(
@@ -179,12 +181,6 @@ class Governor:
         versions.try_newest_at(vassal, event)
         self.handle(Occurrence(vassal, event, Cause.order(by, self.now())))
         return order.outcome
-
-    def kill_and_rebind(self, vassal: Vassal) -> None:
-        """Kill its processes, and bind another listener: nothing of them accepts any more, wherever
-        they have passed the old one. An order to restart follows."""
-        self._effects.kill(vassal)
-        self._effects.replace_listener(vassal)
 
     def kill_all(self) -> None:
         """Kill the processes that have not stopped yet."""

@@ -171,7 +171,12 @@ async def test_another_user_gets_another_listener(theirs: Spec) -> None:
     source.intake.serve(theirs, STAMP)
     vassal = source.world.governor.vassals["a.example"]
     assert vassal.state is State.REMOVED
-    source.intake.serve(theirs, STAMP)
+    assert f"kill {process.pid}" in source.world.actions
+    assert source.world.listener.is_shut
+    for spec in (theirs, SPEC):
+        source.intake.serve(spec, STAMP)
+        assert vassal.state is State.REMOVED, "nobody gets it before it is gone"
+    assert not source.intake.refused
     process.exits("exited with status 0")
     await eventually_async(lambda: source.retried == [["a.example.ini"]])
     source.intake.serve(theirs, STAMP)
