@@ -62,6 +62,7 @@ def packages(home: Path) -> Path:
 def drop(backend: Backend, domain: str, home: Path, *lines: str, user: str = "nobody") -> None:
     text = ["[uwsgi]", f"home = {home}", f"file = {home.parent}/app.py", *lines]
     backend.drop(domain, "\n".join([*text, "[emperor]", f"uid = {user}", ""]))
+    eventually(lambda: backend.vassal(domain), what="emperord has read it")
 
 
 def dropped(backend: Backend, home: Path, *domains: str) -> tuple[str, ...]:
@@ -186,11 +187,23 @@ BAD = {
     "signal": ("import signal\nsignal.signal(signal.SIGUSR2, print)", "signals"),
     "environment": ("import os\nos.environ['CHANGED'] = '1'", "environment"),
     "path": ("import sys\nsys.path.append('/changed')", "found"),
-    "random": ("import random\nkept = random.Random()", "random numbers of its own"),
+    "random": ("import random\nkept = random.Random(1)", "random numbers of its own"),
+    "seed": ("import random\nkept = random.Random().random()", "draws random numbers"),
+    "draw": ("import random\nkept = random.random()", "draws from the module random"),
     "secret": ("import secrets\nkept = secrets.token_hex()", "draws random numbers"),
+    "getrandom": ("from os import getrandom\nkept = getrandom(8)", "draws random numbers"),
+    "tls": ("from ssl import RAND_bytes\nkept = RAND_bytes(8)", "draws random numbers"),
+    "uuid1": ("import uuid\nkept = uuid.uuid1()", "draws random numbers"),
+    "uuid4": ("import uuid\nkept = uuid.uuid4()", "draws random numbers"),
     "pid": ("import os\nkept = os.getpid()", "its pid"),
+    "tid": ("import threading\nkept = threading.get_native_id()", "its pid"),
+    "here": ("import os.path\nkept = os.path.abspath('here')", "its folder"),
+    "command": ("import sys\nkept = list(sys.argv)", "its command"),
+    "words": ("import sys\nkept = sys.orig_argv[1:]", "its command"),
+    "fork": ("import os\nos.register_at_fork(before=print)", "at a fork"),
+    "audit": ("import sys\nsys.addaudithook(lambda *_: None)", "audit hook"),
     "file": ("kept = open('/etc/hostname').read()", "other files"),
-    "folder": ("import tempfile\nkept = tempfile.mkdtemp()", "its pid"),
+    "folder": ("import tempfile\nkept = tempfile.mkdtemp()", "draws random numbers"),
     "umask": ("import os\nos.umask(0o077)", "umask"),
     "limit": ("import sys\nsys.setrecursionlimit(5000)", "limits of Python"),
     "timeout": ("import socket\nsocket.setdefaulttimeout(3)", "limits of Python"),
@@ -281,6 +294,26 @@ def test_an_app_gets_the_filters_of_warnings_of_what_it_imports(
     app.write_text(FILTERED.replace("NAMED", "after"))
     assert told(backend, OTHER)["filters"] == seen["before"], "it does not import the package"
     assert backend.started(OTHER) == f"forked from a base of {home}"
+
+
+ENDING = """
+import atexit, json
+before = atexit._ncallbacks()
+MODULE
+after = atexit._ncallbacks()
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps({"imported_by": 1, "added": after - before}).encode()]
+"""
+
+
+def test_an_app_does_at_its_end_what_its_modules_ask_for(backend: Backend, home: Path) -> None:
+    add_package(packages(home), "ending", "import atexit\natexit.register(print)\n")
+    app = home.parent / "app.py"
+    app.write_text(ENDING.replace("MODULE", "import ending"))
+    assert "ending" in shared(backend, home)["modules"]
+    assert told(backend, ONE)["added"] == 1
+    assert backend.started(ONE) == f"forked from a base of {home}"
 
 
 def test_what_pth_files_do_is_left_to_each_app(backend: Backend, home: Path) -> None:

@@ -18,16 +18,11 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
 
 # What a module does, in words, each with a value that is another one afterwards.
 State = Mapping[str, object]
 
-# Events of sys.addaudithook(3) that a module may raise for a file of its own alone.
-_OF_FILES = frozenset({"open", "os.mkdir", "os.remove", "os.rename", "tempfile.mkdtemp",
-                       "tempfile.mkstemp", "sqlite3.connect"})  # fmt: skip
-_OF_NETWORK = frozenset({"socket.connect", "socket.bind", "socket.getaddrinfo"})
 # Modules whose classes others change.
 _OFTEN_CHANGED = (
     json,
@@ -40,19 +35,15 @@ _OFTEN_CHANGED = (
     subprocess,
     threading,
 )
-_DRAWS, _PID = "draws random numbers", "asks for its pid"
 _FILTERS = "changes the filters of warnings"
-_FILES, _NETWORK = "reads or writes other files", "uses the network"
-# What any Python reads, too.
-_OF_THE_SYSTEM = ("/usr/", "/proc/", "/sys/devices/system/cpu", "/dev/null", "/etc/localtime",
-                  "/etc/mime.types")  # fmt: skip
+_folder_of_process = os.getcwd
 
 
 class Effects:
-    """The effects of imports in this process."""
+    """The effects of imports in this process. `calls` are those that it counts."""
 
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
+    def __init__(self, calls: Mapping[str, int] | None = None) -> None:
+        self._calls = calls or {}
         self._classes: dict[str, int] = {}
         self._replaced = 0
 
@@ -72,7 +63,7 @@ class Effects:
             "changes what is built in": {
                 name: id(value) for name, value in vars(builtins).items() if name != "_"
             },
-            "changes the folder": os.getcwd(),
+            "changes the folder": _folder_of_process(),
             "changes the umask": _umask(),
             "changes the locale": locale.setlocale(locale.LC_ALL),
             "changes the hooks or streams of Python": [*map(id, (*hooks, *streams))],
@@ -85,7 +76,8 @@ class Effects:
                 logging.root.level, [*map(id, logging.root.handlers)], logging.root.manager.disable,
             ),
             "changes other modules": self._replaced_attributes(),
-            **self._counts,
+            "draws from the module random": random.getstate(),
+            **self._calls,
         }  # fmt: skip
 
     def since(self, before: State, but: Collection[str] = ()) -> str:
@@ -106,31 +98,6 @@ class Effects:
                     self._replaced += self._classes.get(key, now) != now
                     self._classes[key] = now
         return self._replaced
-
-    def watch(self) -> None:
-        """Count from now on what cannot be seen afterwards. Only a process that ends soon may."""
-        counts = self._counts
-        counts |= dict.fromkeys((_DRAWS, _PID, _FILES, _NETWORK), 0)
-
-        def counted(what: str, original: Callable[..., Any]) -> Callable[..., Any]:
-            def call(*arguments: Any) -> Any:
-                counts[what] += 1
-                return original(*arguments)
-
-            return call
-
-        os.urandom = counted(_DRAWS, os.urandom)
-        vars(random)["_urandom"] = os.urandom
-        os.getpid = counted(_PID, os.getpid)
-        own = (*_OF_THE_SYSTEM, sys.prefix, sys.base_prefix, *filter(None, sys.path))
-
-        def hook(event: str, arguments: tuple[Any, ...]) -> None:
-            if event in _OF_FILES and not str(arguments[0]).startswith(own):
-                counts[_FILES] += isinstance(arguments[0], str)
-            elif event in _OF_NETWORK:
-                counts[_NETWORK] += 1
-
-        sys.addaudithook(hook)
 
 
 def _adds_filters_alone(before: object, now: object) -> bool:

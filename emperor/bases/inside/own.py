@@ -59,10 +59,12 @@ def become_base(order: Order, fds: list[int], channel: int, host: Host, store: S
     left_out = unfit_modules(modules, store.needs)
     begun = time.time_ns()
     store.reads.begin()
+    store.exits.begin()
     # Each app gets the filters of what it imports. (The module is kept, and not loaded.)
     with warnings.catch_warnings(module=warnings):
         left_out |= preload([name for name in modules if name not in left_out])
         store.needs.end()
+    store.exits.end()
     store.reads.end()
     store.put_away(loaded, begun)
     return Imported(store.names, dict([*left_out.items()][:_MOST_TOLD]))

@@ -17,6 +17,7 @@ from importlib.machinery import (
 )
 from types import ModuleType
 
+from emperor.bases.inside.exits import Exits
 from emperor.bases.inside.needs import Needs
 from emperor.bases.inside.reads import Reads
 from emperor.bases.inside.search import Change, Search, changed
@@ -33,7 +34,7 @@ class Store:
     """The kept modules."""
 
     def __init__(self, needs: Needs, reads: Reads) -> None:
-        self.needs, self.reads = needs, reads
+        self.needs, self.reads, self.exits = needs, reads, Exits(needs)
         self._search = Search()
         self._kept: dict[str, ModuleType] = {}
         self._specs: dict[str, ModuleSpec] = {}
@@ -112,6 +113,7 @@ class Store:
             if each in self._attributes.get(package, ()):
                 setattr(sys.modules[package], attribute, sys.modules[each])
         self._filter_warnings(closure)
+        self.exits.add(closure)
         return True
 
     def _filter_warnings(self, names: Collection[str]) -> None:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 
+from emperor.bases.inside.calls import counted_calls
 from emperor.bases.inside.effects import Effects
 from emperor.bases.inside.needs import Needs
 
@@ -92,8 +93,7 @@ def _import_each(names: Sequence[str], needs: Needs, few: int, writer: int) -> N
     bad: dict[str, str] = {}
     failed: dict[str, str] = {}
     packages: set[str] = set()
-    effects = Effects()
-    effects.watch()
+    effects = Effects(counted_calls())
     for name in names:
         os.write(writer, f"{_BEGUN}{name}\n".encode())
         before, loaded = effects.state(), {*sys.modules}
