@@ -1,4 +1,8 @@
-"""The users and groups of this machine, from passwd and group or whatever nsswitch.conf names."""
+"""The users and groups of this machine, from passwd and group or whatever nsswitch.conf names.
+
+Without a descriptor the C library finds nobody, and does not say why. Then all of this raises
+OSError, and remembers nothing: a user could lose its apps, or a group its members, for long.
+"""
 
 import grp
 import os
@@ -49,6 +53,7 @@ def _listed(gid: int) -> list[str]:
     try:
         return grp.getgrgid(gid).gr_mem
     except KeyError:
+        require_descriptor()
         return []
 
 
@@ -135,12 +140,18 @@ class SystemAccounts:
             number = numeric_id(name)
             return _identity(pwd.getpwnam(name) if number is None else pwd.getpwuid(number))
         except KeyError:
+            require_descriptor()
             return None
 
     def name(self, uid: int | None) -> str:
         """The name of a user, its number where it has none. None is the daemon's user."""
-        user = self.daemon if uid is None else self.user(str(uid))
-        return user.user if user and user.user else str(uid)
+        user = self.daemon
+        if uid is not None:
+            try:
+                user = self.user(str(uid)) or Identity(uid, uid, None)
+            except OSError:
+                return str(uid)
+        return user.user or str(user.uid)
 
     def is_member(self, user: Identity, gid: int) -> bool:
         """Whether the user gets that group at a login, or has it as its own."""
@@ -165,13 +176,20 @@ def group_id(name: str) -> int | None:
         number = numeric_id(name)
         return grp.getgrnam(name).gr_gid if number is None else number
     except KeyError:
+        require_descriptor()
         return None
+
+
+def require_descriptor() -> None:
+    """Raise OSError where the C library could not look for a user or a group."""
+    os.close(os.open(_USERS, os.O_RDONLY | os.O_CLOEXEC))
 
 
 def _all_users() -> dict[str, Identity]:
     """The users that can be listed, by name and by number. Of several with the same, the first one
     counts. A name that could be a number counts as that number alone."""
     found = [_identity(entry) for entry in reversed(pwd.getpwall())]
+    require_descriptor()
     by_name = {user.user: user for user in found if user.user and numeric_id(user.user) is None}
     return by_name | {str(user.uid): user for user in found}
 

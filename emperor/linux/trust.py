@@ -11,6 +11,8 @@ import stat
 from collections import Counter
 from functools import lru_cache
 
+from emperor.linux.accounts import require_descriptor
+
 _MOST_LINKS = 40
 _ACL = "system.posix_acl_access"
 
@@ -34,16 +36,20 @@ def others_may_write(info: os.stat_result, place: str | int | os.PathLike[str]) 
 def _is_own_group(uid: int, gid: int) -> bool:
     """Whether that is the group that adduser(8) makes for this user alone."""
     versions = [os.stat(path) for path in ("/etc/passwd", "/etc/group")]
-    return (uid, gid) in _own_groups(*((each.st_ino, each.st_mtime_ns) for each in versions))
+    try:
+        return (uid, gid) in _own_groups(*((each.st_ino, each.st_mtime_ns) for each in versions))
+    except OSError:  # no descriptor is left, so that nobody knows
+        return False
 
 
 @lru_cache(maxsize=1)
 def _own_groups(*_versions: tuple[int, int]) -> frozenset[tuple[int, int]]:
     """The uid of each user with a group of its own, and the gid. To look up one user reads all of
-    passwd, so for thousands of inis they are read together."""
+    passwd, so for thousands of inis they are read together. Raises OSError."""
     users = pwd.getpwall()
     members = Counter(user.pw_gid for user in users)
     groups = {group.gr_gid: group for group in grp.getgrall()}
+    require_descriptor()
     return frozenset(
         (user.pw_uid, user.pw_gid)
         for user in users

@@ -264,8 +264,14 @@ class UwsgiLauncher:
 
     def _require(self, user: Identity) -> None:
         """Raise CannotLaunch where an app may not run as that user now."""
-        self._socket_group.refuse(user)
-        if another := self._registered.why_another(user):
+        try:
+            self._socket_group.refuse(user)
+            another = self._registered.why_another(user)
+        except OSError as error:
+            raise CannotLaunch(
+                f"cannot look up {user.user or user.uid}: {error.strerror}"
+            ) from error
+        if another:
             raise CannotLaunch(f"cannot start the app: {another}; touch its ini")
 
     def _spawn(

@@ -4,12 +4,14 @@ import os
 import pwd
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from emperor.linux.accounts import Registered, SystemAccounts, _by_member
+from emperor.linux.accounts import Registered, SystemAccounts, _by_member, group_id
 from emperor.model.spec import Identity
+from tests.descriptors import descriptors_left
 
 NOBODY = pwd.getpwnam("nobody")
 AS_NOBODY = Identity(NOBODY.pw_uid, NOBODY.pw_gid, "nobody")
@@ -52,6 +54,33 @@ def test_a_group_is_looked_up_again_when_its_file_has_changed(tmp_path: Path) ->
     command = ["unshare", "--mount", "sh", "-c", mounted, "sh", sys.executable, "-c", _CHANGED]
     printed = subprocess.run(command, check=True, capture_output=True, text=True)
     assert printed.stdout.split() == ["4711", "4711", "4712", "None", "4712"]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda accounts: accounts.user("daemon"),
+        lambda accounts: accounts.user("nosuch"),
+        lambda accounts: accounts.group("daemon"),
+        lambda accounts: accounts.is_member(AS_NOBODY, 1),
+        lambda _: group_id("daemon"),
+    ],
+)
+def test_without_a_descriptor_nobody_is_said_not_to_be_there(
+    ask: Callable[[SystemAccounts], object],
+) -> None:
+    """The C library finds nobody then, and does not say why."""
+    accounts = SystemAccounts()
+    with descriptors_left(), pytest.raises(OSError, match="Too many open files"):
+        ask(accounts)
+    assert ask(accounts) == ask(SystemAccounts()), "it is not remembered"
+
+
+def test_without_a_descriptor_a_user_is_told_by_the_number() -> None:
+    accounts = SystemAccounts()
+    with descriptors_left():
+        assert accounts.name(1) == "1"
+    assert accounts.name(1) == "daemon"
 
 
 def test_the_daemon_is_who_runs_this() -> None:

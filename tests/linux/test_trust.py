@@ -1,12 +1,15 @@
 """Whether another user can make a path lead elsewhere."""
 
+import grp
 import os
+import pwd
 from pathlib import Path
 
 import pytest
 
 from emperor.linux.access import let_read
-from emperor.linux.trust import open_to_others, others_may_write, who_may_turn
+from emperor.linux.trust import _own_groups, open_to_others, others_may_write, who_may_turn
+from tests.descriptors import descriptors_left
 
 ALICE = 4711
 
@@ -108,3 +111,18 @@ def test_an_open_folder_is_named_or_the_one_above_it(tmp_path: Path) -> None:
         opened.chmod(0o755)
     os.chown(folder, ALICE, -1)
     assert open_to_others(str(folder)) == str(folder)
+
+
+def test_without_a_descriptor_no_group_is_distrusted_for_long(tmp_path: Path) -> None:
+    user = next(
+        user for user in pwd.getpwall()
+        if user.pw_uid and grp.getgrgid(user.pw_gid).gr_name == user.pw_name
+    )  # fmt: skip
+    file = tmp_path / "a.ini"
+    file.touch()
+    os.chown(file, user.pw_uid, user.pw_gid)
+    file.chmod(0o664)
+    _own_groups.cache_clear()
+    with descriptors_left():
+        assert others_may_write(file.stat(), str(file))
+    assert not others_may_write(file.stat(), str(file))

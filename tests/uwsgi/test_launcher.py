@@ -12,7 +12,7 @@ import pytest
 from emperor.linux.orphans import Known
 from emperor.model.limits import LimitSettings, Own
 from emperor.model.ports import CannotLaunch, Message
-from emperor.model.spec import InheritedSocket
+from emperor.model.spec import Identity, InheritedSocket
 from emperor.uwsgi.exits import Circumstances
 from emperor.uwsgi.options import UwsgiOptions
 from emperor.uwsgi.slow_imports import ImportTimes
@@ -148,3 +148,12 @@ async def test_a_successor_that_cannot_start_leaves_no_socket(house: House, prob
     await eventually_async(lambda: open_descriptors() == before)
     first.kill()
     await eventually_async(lambda: events.exits)
+
+
+async def test_without_a_descriptor_nobody_knows_who_may_run(house: House) -> None:
+    """The group of the sockets may have got a member, and the user another number."""
+    house.spec = replace(house.spec, identity=Identity(1, 1, "daemon"))
+    process = house.prepare(Events())
+    too_many = "cannot look up daemon: Too many open files"
+    with descriptors_left(1), pytest.raises(CannotLaunch, match=too_many):
+        process.start()
