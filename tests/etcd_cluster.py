@@ -1,6 +1,7 @@
 """A cluster of etcd for tests: Debian's etcd-server, with TLS and authentication, in a folder of
 its own. The host's own etcd service is never touched."""
 
+import os
 import re
 import shutil
 import signal
@@ -163,8 +164,11 @@ class Member:
         self.process = None
 
     def pause(self) -> None:
-        """Its kernel still accepts connections, and nobody answers."""
+        """Its kernel still accepts connections, and nobody answers from now on. On a machine with
+        much to do, its threads go on for some 100 ms after the signal."""
+        assert self.process is not None
         self._signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
 
     def resume(self) -> None:
         """Let it go on."""
