@@ -17,6 +17,7 @@ MINUTES := 30
 ROWS :=
 HOSTS :=
 ATTACKS :=
+BASES := off
 SUITE := trixie
 CGROUP := v2
 ROOTS := build/roots
@@ -26,7 +27,7 @@ FORMER_LINKS := emperord.socket emperord-control.socket
 INSTALLER := $(if $(DESTDIR),,$(SUDO)) /usr/bin/python3 systemd/install.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-fleet test test-on soak check bench attacks pictures docs install uninstall deb apt-repo clean
+.PHONY: help run run-fleet test test-bases test-on soak check bench attacks pictures docs install uninstall deb apt-repo clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -39,6 +40,10 @@ run-fleet: .venv/.installed ## run etcd, two load balancers and four backends in
 
 test: .venv/.installed ## run every test, on all cores
 	$(SUDO) $(PYTHON) -m pytest $(ON_ALL_CORES)
+
+test-bases: .venv/.installed ## run journeys, faults and attacks by exec (BASES=off), or with a state (home)
+	$(SUDO) env BASES='$(BASES)' $(PYTHON) -m pytest $(ON_ALL_CORES) \
+	  tests/journeys tests/faults tests/attacks
 
 test-on: .venv/.installed ## run every test on another release (SUITE, CGROUP=v1|v2), as before a release
 	$(SUDO) $(PYTHON) -m tests.releases '$(SUITE)' '$(CGROUP)' '$(ROOTS)' $(DEBOOTSTRAP_OPTIONS)

@@ -17,6 +17,7 @@ import psutil
 from tests.controllers import expected_at_a_start
 from tests.eventually import PATIENCE_SECONDS, eventually
 from tests.http_client import Reply, Request, ask
+from tests.launcher import LAUNCHER, Launcher
 from tests.nginx_server import Nginx
 
 BIN = Path(sys.executable).parent
@@ -110,7 +111,10 @@ class Daemon:
             "min-uid": "1",
             # Tests count processes and descriptors, and look at the CPU.
             "byte-compile": "false",
-        } | {name.replace("_", "-"): value for name, value in flags.items()}
+        }
+        if LAUNCHER is Launcher.OFF:
+            self._flags["bases"] = "off"
+        self._flags |= {name.replace("_", "-"): value for name, value in flags.items()}
         for path in (self.vassals, self.sockets, self.run_dir, self.logs):
             path.mkdir(exist_ok=True)
             path.chmod(0o755)
@@ -119,7 +123,9 @@ class Daemon:
     def command(self) -> list[str]:
         """The command that starts the daemon."""
         flags = [f"--{name}={value}" for name, value in self._flags.items()]
-        return [*self.under, str(BIN / "emperord"), *flags]
+        # What a command in `under` sets counts.
+        kept = with_state(self.folder) if LAUNCHER is Launcher.HOME else []
+        return [*kept, *self.under, str(BIN / "emperord"), *flags]
 
     @property
     def process(self) -> "subprocess.Popen[bytes]":

@@ -10,6 +10,7 @@ import pytest
 
 from tests import host
 from tests.eventually import eventually
+from tests.launcher import skip_others
 from tests.traces import PREFIX, VARIABLE, traces
 
 # The examples of hypothesis are the same in each run. `make soak` draws others. No test depends on
@@ -36,9 +37,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slow folders."""
+    """Begin with the slow folders, and skip what is about bases in a run without any."""
     ranks = {name: rank for rank, name in enumerate(_SLOW)}
     items.sort(key=lambda item: ranks.get(item.path.parent.name, len(ranks)))
+    for item in items:
+        skip_others(item)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,6 +15,8 @@ from tests.eventually import eventually
 from tests.nginx_server import Nginx
 from tests.virtualenv import add_package, make_virtualenv
 
+pytestmark = pytest.mark.bases
+
 ONE, OTHER, HERS = "one.example", "other.example", "alice.example"
 # Runs in the base, before all of its modules, and has it and its spares do something else.
 TAKES_OVER = """\

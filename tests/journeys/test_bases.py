@@ -20,6 +20,8 @@ from tests.traces import public_folder
 from tests.uwsgi.oracle import UWSGI
 from tests.virtualenv import make_virtualenv
 
+pytestmark = pytest.mark.bases
+
 FORKED, BY_EXEC = "forked.example", "exec.example"
 NO_BASE = "cannot fork apps from a base"
 

@@ -16,6 +16,8 @@ from tests.eventually import eventually
 from tests.traces import public_folder
 from tests.virtualenv import add_package, make_virtualenv
 
+pytestmark = pytest.mark.bases
+
 ONE, OTHER, THIRD = "one.example", "other.example", "third.example"
 # An app that tells what it has of the package `extra`, which is in the virtual environment.
 APP = """

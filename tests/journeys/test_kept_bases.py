@@ -16,6 +16,8 @@ from tests.eventually import eventually
 from tests.fdstore import FdStore
 from tests.virtualenv import add_package, make_virtualenv
 
+pytestmark = pytest.mark.bases
+
 ONE, OTHER = "one.example", "other.example"
 APP = """
 import extra
