@@ -70,6 +70,7 @@ def survey_of(run_dir: Path, settings: Settings, uwsgi: Path) -> Survey:
         swap_bytes=_swap_bytes(),
         agent=_agent(),
         cannot_yield=cannot_yield(),
+        nginx_oom_score=_nginx_oom_score(status.pid if status else None),
     )
 
 
@@ -242,13 +243,35 @@ def _is(state: str, unit: str) -> bool:
     return done is not None and done.returncode == 0
 
 
+def _nginx_oom_score(daemon: int | None) -> int | None:
+    """What is added to the score of nginx; None where systemd runs none."""
+    shown = _shown("nginx.service", ("MainPID", "OOMScoreAdjust"))
+    if shown.get("MainPID", "0") == "0":
+        return None
+    now, of_daemon = _oom_score(shown["MainPID"]), _oom_score(daemon)
+    # In some containers no process can be protected, whatever its unit says.
+    can_be = now is not None and of_daemon is not None and of_daemon < 0
+    return now if can_be else int(shown["OOMScoreAdjust"])
+
+
+def _oom_score(pid: int | str | None) -> int | None:
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/oom_score_adj").read_text(encoding="ascii"))
+    return None
+
+
+def _shown(unit: str, properties: Iterable[str]) -> dict[str, str]:
+    """Properties of a unit, none where systemd does not run it."""
+    done = _run("systemctl", "show", "--property", ",".join(properties), unit)
+    if done is None or done.returncode or not Path("/run/systemd/system").is_dir():
+        return {}
+    values = (line.partition("=") for line in done.stdout.splitlines())
+    return {name: text for name, _, text in values}
+
+
 def _unit() -> Iterable[Value]:
     """Properties of emperord.service, none where systemd does not run it."""
-    done = _run("systemctl", "show", "--property", ",".join(PROPERTIES), "emperord.service")
-    if done is None or done.returncode or not Path("/run/systemd/system").is_dir():
-        return ()
-    values = [line.partition("=") for line in done.stdout.splitlines()]
-    return [Value(name, text) for name, _, text in values]
+    return [Value(*each) for each in _shown("emperord.service", PROPERTIES).items()]
 
 
 def _uwsgi_version(uwsgi: Path) -> str:

@@ -345,6 +345,13 @@ def _machine(survey: Survey) -> Iterator[Remark]:
             " of the setting backlog",
             f"sysctl -w net.core.somaxconn={backlog}",
         )
+    oom_score = survey.nginx_oom_score
+    if oom_score is not None and oom_score >= 0 and not survey.is_balancer:
+        yield _open(
+            "the kernel may end nginx for the memory of an app",
+            "systemctl restart nginx; if that does not help, set OOMScoreAdjust=-500 with"
+            " `systemctl edit nginx`",
+        )
     if survey.swap_bytes == 0:
         yield _note("there is no swap: what sleeping processes do not use stays in memory",
                     "add swap, or zram")  # fmt: skip

@@ -87,7 +87,8 @@ class Survey:
     group, `operators` those in emperor's group. `uwsgi_version` is empty if uWSGI does not run;
     `controllers` are those by which vassals can have limits. `agent` is None where
     emperord-balancer is not enabled. `cannot_yield` is why no tenant can yield the CPU, empty if it
-    can."""
+    can. `nginx_oom_score` is what is added to the score by which the kernel chooses a process to
+    kill without memory (proc_pid_oom_score_adj(5)); None where systemd runs no nginx."""
 
     settings: Settings
     version: str
@@ -105,6 +106,7 @@ class Survey:
     swap_bytes: int
     agent: Agent | None = None
     cannot_yield: str = ""
+    nginx_oom_score: int | None = None
 
     @property
     def is_balancer(self) -> bool:

@@ -144,6 +144,9 @@ OPEN, NOTE = Weight.OPEN, Weight.NOTE
             replace(GOOD, sysctls=values(GOOD_SYSCTLS, **{"net.core.somaxconn": "128"})), NOTE,
             "net.core.somaxconn is 128",
         ),
+        (replace(GOOD, nginx_oom_score=0), OPEN, "may end nginx for the memory of an app"),
+        (replace(GOOD, nginx_oom_score=-500), None, ""),
+        (replace(BALANCER, nginx_oom_score=0), None, ""),
         (replace(GOOD, swap_bytes=0), NOTE, "no swap"),
         (replace(GOOD, cannot_yield="no file"), NOTE, "yields it to others: no file"),
         *(

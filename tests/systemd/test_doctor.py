@@ -8,6 +8,7 @@ from tests.systemd.box import Box
 from tests.systemd.service import add, journal, show, write
 
 DROP_IN = "/etc/systemd/system/emperord.service.d/mine.conf"
+DROP_IN_OF_NGINX = "/etc/systemd/system/nginx.service.d/mine.conf"
 
 
 def remarks(box: Box) -> dict[str, list[str]]:
@@ -34,6 +35,7 @@ def test_a_new_installation_has_nothing_open(box: Box) -> None:
     write(box, "/etc/nginx/emperord/balancers.conf", "set_real_ip_from 127.0.0.1;\n"
           "geo $realip_remote_addr $from_balancer { default 0; }\n")  # fmt: skip
     write(box, DROP_IN, "[Service]\nKillMode=mixed\nLimitNOFILE=1000\n")
+    write(box, DROP_IN_OF_NGINX, "[Service]\nOOMScoreAdjust=0\n")
     box.must("systemctl", "daemon-reload")
     box.must("systemctl", "restart", "emperord")
     eventually(lambda: show(box, "ActiveState")["ActiveState"] == "active")
@@ -45,6 +47,7 @@ def test_a_new_installation_has_nothing_open(box: Box) -> None:
         "X-Forwarded-For of 127.0.0.1",
         "KillMode=mixed: systemd ends all apps",
         "may have 1000 open files",
+        "the kernel may end nginx for the memory of an app",
     ):
         assert any(part in text for text in found["open"]), (part, found)
     assert any(DROP_IN in text for text in found["note"])
