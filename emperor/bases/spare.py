@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from emperor.linux.proc import has_socket_open, state_of
+from emperor.linux.proc import has_socket_open, state_of, user_of
 from emperor.linux.timed_query import ask
 
 _CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7)
@@ -76,7 +76,12 @@ def spare_at(channel: socket.socket, uid: int, inode: int | None = None) -> Spar
             pid, sender, _ = _CREDENTIALS.unpack(ancillary[0][2])
             if sender == uid:
                 spare = Spare(pid, os.pidfd_open(pid), channel, is_child=inode is None)
-                if inode is None or ask(pid, partial(has_socket_open, pid, inode), False):
+                # The number may have become another's before the descriptor was opened.
+                if inode is None:
+                    is_it = user_of(pid) == uid
+                else:
+                    is_it = ask(pid, partial(has_socket_open, pid, inode), False)
+                if is_it:
                     return spare
                 os.close(spare.pidfd)
     channel.close()

@@ -67,6 +67,32 @@ def test_where_spares_are_children_another_process_is_none(
     spare.end()
 
 
+# Says hello on the descriptor of its argument, and becomes a process of another user.
+CHANGES = """
+import os, socket, sys
+channel = socket.socket(fileno=int(sys.argv[1]))
+channel.send(b"h")
+os.setresuid(65534, 65534, 65534)
+print("changed", flush=True)
+channel.recv(1)
+"""
+
+
+def test_a_number_that_is_another_users_by_now_is_no_spare() -> None:
+    """The process that has said hello may have ended, and its number may be given away."""
+    near, far = channels()
+    with near, far:
+        command = [sys.executable, "-c", CHANGES, str(far.fileno())]
+        with subprocess.Popen(
+            command, pass_fds=[far.fileno()], stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout
+            assert process.stdout.readline() == "changed\n"
+            assert spare_at(near, os.geteuid()) is None
+            assert process.poll() is None
+            process.kill()
+
+
 def test_a_process_of_another_user_is_no_spare(hello: tuple[socket.socket, int]) -> None:
     near, inode = hello
     assert spare_at(near, os.geteuid() + 1, inode) is None
