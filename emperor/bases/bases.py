@@ -15,7 +15,7 @@ from emperor.bases.base_group import Groups
 from emperor.bases.base_process import BaseProcess, BaseState, OnExit, message
 from emperor.bases.demand import Demand, ModulesOf, are_few
 from emperor.bases.home_base import Earlier, HomeBase, Wanted
-from emperor.bases.kept_base import Recipe, why_ended
+from emperor.bases.kept_base import Recipe, Surroundings, why_ended
 from emperor.bases.kept_bases import FoundBase, KeptBases
 from emperor.bases.lost_bases import LostBases, sharing_of
 from emperor.bases.program import Program
@@ -142,7 +142,7 @@ class Bases:
 
     def _go_on(self, found: FoundBase, recipe: Recipe, groups: Groups) -> None:
         sharing, group = sharing_of(recipe, groups), groups.adopted(found.kept.group)
-        earlier = Earlier(recipe.modules, recipe.groups, found.held, group, found.kept.made)
+        earlier = Earlier(recipe.modules, recipe.surroundings, found.held, group, found.kept.made)
         base = HomeBase(sharing, earlier, self._become, self._loop, self)
         self._of_homes[sharing.home] = base
         self._look_after(base)
@@ -196,8 +196,8 @@ class Bases:
         base = self._of_homes.get(sharing.home) if sharing is not None else None
         if sharing is None or base is None:
             return None
-        # A process of a tenant's cannot leave a group.
-        if base.groups != self._groups_of(sharing.home):
+        # A process of a tenant's cannot leave a group, nor load another version of a library.
+        if base.surroundings != self._surroundings_of(sharing.home):
             self.on_stale(base)
             return None
         return base.start(request)
@@ -242,14 +242,15 @@ class Bases:
             self._demand.put_off(home, _LEARNING_SECONDS)
             self._make_home(sharing, self._demand.wanted(home, there.modules))
 
-    def _groups_of(self, home: Home) -> frozenset[int]:
-        return self._listed_groups.of(home.user.name if home.user else None)
+    def _surroundings_of(self, home: Home) -> Surroundings:
+        groups = self._listed_groups.of(home.user.name if home.user else None)
+        return Surroundings(groups, {**self._root.libraries} if self._root is not None else {})
 
     def _make_home(self, sharing: Sharing, modules: Sequence[str]) -> HomeBase | None:
         """Make the base of that home. It takes the place of the present base when it can fork."""
         home = sharing.home
         try:
-            wanted = Wanted(modules, self._groups_of(home))
+            wanted = Wanted(modules, self._surroundings_of(home))
             base = HomeBase(sharing, wanted, self._become, self._loop, self)
         except (OSError, CannotLaunch, UnicodeEncodeError) as error:
             log.warning(

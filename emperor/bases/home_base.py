@@ -19,7 +19,7 @@ from emperor.bases.base_process import (
     OnUnfit,
     message,
 )
-from emperor.bases.kept_base import KeptBase, Maker, Recipe
+from emperor.bases.kept_base import KeptBase, Maker, Recipe, Surroundings
 from emperor.bases.order import Order, Place
 from emperor.bases.request import Request, Sharing
 from emperor.bases.root_base import LONGEST_SECONDS, MOST_FORKS
@@ -38,19 +38,18 @@ Become = Callable[[bytes, Sequence[int], OnExit], LedProcess | None]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A base that is to be made of these modules, for a user that is listed in these groups."""
+    """A base that is to be made of these modules, in these surroundings."""
 
     modules: Sequence[str]
-    groups: frozenset[int]
+    surroundings: Surroundings
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A base that an earlier daemon has made for such a user, at that moment in monotonic
-    seconds."""
+    """A base that an earlier daemon has made so, at that moment in monotonic seconds."""
 
     modules: Sequence[str]
-    groups: frozenset[int]
+    surroundings: Surroundings
     held: Held
     group: ControlGroup | None
     made: float
@@ -85,7 +84,7 @@ class HomeBase:
         self._sharing = sharing
         self.asked_for = frozenset(source.modules)
         self.modules = source.modules
-        self.groups = source.groups
+        self.surroundings = source.surroundings
         self._become = become
         self._loop = loop
         self._keeper = keeper
@@ -211,7 +210,9 @@ class HomeBase:
             return None
         sharing, base = self._sharing, self._base
         modules = tuple(self.modules)
-        recipe = Recipe(sharing.home, sharing.environment, sharing.limits, modules, self.groups)
+        recipe = Recipe(
+            sharing.home, sharing.environment, sharing.limits, modules, self.surroundings
+        )
         group = self._group.name if self._group else ""
         return KeptBase(base.pid, maker, base.imported, self._made, base.forks, recipe, group)
 

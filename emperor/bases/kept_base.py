@@ -40,16 +40,25 @@ class Maker:
 
 
 @dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a base of a home has of the machine, and cannot change: the groups that list its user,
+    and the folders of libraries, each with its number and when it has changed last."""
+
+    groups: frozenset[int]
+    libraries: dict[str, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """What is needed to make a base of a home again: the home and its user, the variables of that
-    user, the limits of the control group, and the modules that the base was asked for. `groups`
-    are those in which its user was listed."""
+    user, the limits of the control group, and the modules that the base was asked for.
+    `surroundings` are those in which it was made."""
 
     home: Home
     environment: dict[str, str]
     limits: Limits
     modules: tuple[str, ...]
-    groups: frozenset[int]
+    surroundings: Surroundings
 
 
 @dataclass(frozen=True, slots=True)

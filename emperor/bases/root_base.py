@@ -21,6 +21,7 @@ from emperor.bases.program import Program, code_version
 from emperor.bases.standard_library import MODULES
 from emperor.linux.groups import OOM_SCORE_ADJ
 from emperor.linux.mapped_files import MappedFiles
+from emperor.linux.mapped_files import Version as FolderVersion
 from emperor.linux.processes import LedProcess, Spawner
 from emperor.model.ports import CannotLaunch, Exit
 
@@ -139,10 +140,16 @@ class RootBase:
         delay = min(_FIRST_DELAY_SECONDS * 2.0**self._failures, _LONGEST_DELAY_SECONDS)
         self._failures = min(self._failures + 1, _MOST_DOUBLINGS)
         if why != self._last_failure:
-            log.warning(
-                "cannot fork apps from a base: %s; they start by exec until there is another one",
-                why,
-            )
+            if self._current is None:
+                log.warning(
+                    "cannot fork apps from a base: %s; they start by exec until there is another"
+                    " one", why,
+                )  # fmt: skip
+            else:
+                log.warning(
+                    "cannot make another base: %s; apps are forked from the earlier one until then",
+                    why,
+                )
         self._last_failure = why
         if self._retry is None:
             self._retry = self._loop.call_later(delay, self._make_again)
@@ -181,6 +188,11 @@ class RootBase:
     def made(self) -> float:
         """When it could fork first, in monotonic seconds."""
         return self._made
+
+    @property
+    def libraries(self) -> Mapping[str, FolderVersion]:
+        """The folders of the libraries that it has in memory, as they were when `fresh` looked."""
+        return self._mapped.folders if self._mapped is not None else {}
 
     @property
     def modules(self) -> tuple[str, ...]:

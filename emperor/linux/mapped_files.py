@@ -8,7 +8,7 @@ changed.
 
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 _DELETED, _DEVICES = " (deleted)\n", "/dev/"
 # The clock of a file system is behind by so much: a second change may leave the same time.
@@ -26,13 +26,16 @@ class MappedFiles:
         self._now = now
         # What the folders were like when nothing was replaced; empty until that is known.
         self._unchanged: dict[str, Version] = {}
+        # What they were like when they were looked at last.
+        self.folders: Mapping[str, Version] = {}
 
     def are_replaced(self) -> bool:
         """Whether one of them is replaced. Raises OSError where the process is gone."""
         if self._unchanged and self._unchanged == _versions(self._unchanged):
             return False
         folders = {os.path.dirname(path) for path in self._read()}
-        versions, now = _versions(folders), self._now()
+        self.folders = versions = _versions(folders)
+        now = self._now()
         # Another change might have come in between.
         if any(path.endswith(_DELETED) for path in self._read()):
             return True

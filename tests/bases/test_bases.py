@@ -20,7 +20,7 @@ import pytest
 
 from emperor.bases.base_process import BaseState
 from emperor.bases.bases import Bases
-from emperor.bases.kept_base import KeptBase, Maker, Recipe, encode
+from emperor.bases.kept_base import KeptBase, Maker, Recipe, Surroundings, encode
 from emperor.bases.order import App, Imported, Order, Place, User
 from emperor.bases.program import Program, own_program
 from emperor.bases.request import Home, Request, Sharing
@@ -183,6 +183,24 @@ async def test_a_base_for_which_no_descriptor_is_free_forks_later(program: Progr
     await bases.close()
 
 
+async def test_the_earlier_base_serves_where_no_other_can_be_made(
+    bases: Bases, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = MovedClock(asyncio.get_running_loop())
+    first = pid(bases)
+    clock.move(86_401.0)
+    assert start(bases) is not None
+    assert bases._root
+    assert bases._root._coming
+    os.kill(bases._root._coming.pid, signal.SIGKILL)
+    await eventually_async(lambda: caplog.records)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "cannot make another base: killed by SIGKILL; apps are forked from the earlier one until"
+        " then"
+    ]
+    assert pid(bases) == first
+
+
 async def test_a_path_that_is_no_text_is_left_to_exec(bases: Bases) -> None:
     assert start(bases, replace(ORDER, place=replace(PLACE, folder="/srv/\udcff"))) is None
     assert start(bases) is not None
@@ -278,7 +296,7 @@ def lost(home: Home) -> StoreEntry:
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     far.close()
     fds = near.detach(), os.pidfd_open(ended.pid)
-    recipe = Recipe(home, {}, Limits(), RARE, frozenset())
+    recipe = Recipe(home, {}, Limits(), RARE, Surroundings(frozenset(), {}))
     kept = KeptBase(ended.pid, other, Imported((), {}), 0.0, 0, recipe, "")
     ended.wait()
     data = encode(kept)
@@ -458,3 +476,17 @@ async def test_what_another_version_has_made_ends(at_home: Bases, program: Progr
 
 def is_running(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+async def test_a_base_of_a_home_ends_where_libraries_have_changed(
+    at_home: Bases, tmp_path: Path
+) -> None:
+    """Its modules may use one that no other base has in memory."""
+    root, home = root_of(at_home), of_home(at_home)
+    (tmp_path / "libpq.so.5").touch()
+    assert start_at_home(at_home) == ""
+    await eventually_async(lambda: not is_running(home))
+    await eventually_async(lambda: of_home(at_home))
+    assert root_of(at_home) == root
+    await all_is_there(at_home)
+    assert start_at_home(at_home) == "/usr"

@@ -8,6 +8,7 @@ import pytest
 
 from emperor.bases.base_group import group_of_base
 from emperor.bases.home_base import HomeBase, Wanted
+from emperor.bases.kept_base import Surroundings
 from emperor.bases.request import Home, Sharing
 from emperor.linux.groups import ControlGroups
 from emperor.linux.hierarchies import Hierarchies, Hierarchy
@@ -45,7 +46,7 @@ async def test_a_group_that_cannot_be_entered_leaves_no_descriptor(tmp_path: Pat
     groups, home = Groups(tmp_path), Home("/nowhere", None, False, (1024, 1024))
     made = groups.group("uid-1/v-.base/1")
     sharing = Sharing(home, "a.example", {}, Limits(), lambda _: made)
-    wanted = Wanted(["json"], frozenset())
+    wanted = Wanted(["json"], Surroundings(frozenset(), {}))
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(FileNotFoundError, match=r"cgroup\.procs"):
         HomeBase(sharing, wanted, lambda *_: None, asyncio.get_running_loop(), Nobody())

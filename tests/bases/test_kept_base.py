@@ -19,6 +19,7 @@ from emperor.bases.kept_base import (
     KeptBase,
     Maker,
     Recipe,
+    Surroundings,
     decode,
     encode,
     why_ended,
@@ -34,8 +35,9 @@ from tests.supervisor.fake_store import FakeStore
 
 MAKER = Maker("1.0", ((1, 2),), "/usr/bin/python3", "/lib/pyuwsgi.so", ((3, 4), (5, 6)))
 HOME = Home("/srv/venv", User(1000, 1000, "alice"), True, (1024, 4096))
+NEAR = Surroundings(frozenset({29}), {"/usr/lib": (1, 2)})
 RECIPE = Recipe(
-    HOME, {"HOME": "/home/alice"}, Limits(memory_max=1 << 29), ("django", "extra"), frozenset({29})
+    HOME, {"HOME": "/home/alice"}, Limits(memory_max=1 << 29), ("django", "extra"), NEAR
 )
 IMPORTED = Imported(("os", "django"), {"bad": "it needs threads"})
 ROOT = KeptBase(4711, MAKER, IMPORTED, 17.5, 3, None, "")
