@@ -217,6 +217,10 @@ BAD = {
     "exit": ("import os\nos._exit(3)", "ends the process"),
     "kill": ("import os, signal\nos.kill(0, signal.SIGKILL)", "ends the process"),
     "needing": ("import bad_thread", "it needs bad_thread"),
+    "using": ("import bad_hang", "bad_hang"),
+    "hang": ("import time\ntime.sleep(600)", "it takes more than"),
+    "hang_too": ("import time\ntime.sleep(600)", "it takes more than"),
+    "guarded": ("try:\n    import bad_hang\nexcept ImportError:\n    pass", "needs bad_hang"),
 }
 # What it may do, although it looks like one of these.
 GOOD = {

@@ -30,7 +30,7 @@ class Needs:
         self._filters: Callable[[], Sequence[Filter]] = lambda: ()
         self._all_filters: list[Filter] = []
         self._added_by: dict[int, str] = {}
-        self._original = builtins.__import__
+        self._original: Callable[..., ModuleType] = builtins.__import__
 
     def of(self, name: str) -> "set[str]":
         """What the module of that name has imported while it was imported itself, and its
@@ -54,6 +54,24 @@ class Needs:
         for name, needed in self._of.items():
             if package := name.rpartition(".")[0]:
                 needed.add(package)
+
+    def follow(
+        self, on_begin: "Callable[[str], object]", on_end: "Callable[[str], object]"
+    ) -> None:
+        """Tell from now on of each import of a module that is not there yet."""
+        original = self._original
+
+        def told(*arguments: "Any") -> "ModuleType":
+            name = self._importing[-1]
+            if name in sys.modules:
+                return original(*arguments)
+            on_begin(name)
+            try:
+                return original(*arguments)
+            finally:
+                on_end(name)
+
+        self._original = told
 
     def _import(  # with the names of the arguments of __import__
         self,

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from emperor.bases.inside.calls import counted_calls
@@ -17,85 +17,110 @@ from emperor.bases.inside.effects import Effects
 from emperor.bases.inside.needs import Needs
 
 _MOST_TRIALS = 8
-_TRIAL_SECONDS = 20.0
+# For so long a module may do nothing but its own code, and all trials may take together. emperord
+# waits 60 s for a base (emperor/bases/base_process.py), which imports once more after the trials.
+_MODULE_SECONDS = 4.0
+_ALL_SECONDS = 40.0
 # A package of which more modules are unfit is left out; after so many trials, one is enough.
 _FEW = 2
 _PATIENT_TRIALS = 4
 _MOST_BYTES = 1 << 20
 _CHUNK = 65536
-_BEGUN, _BAD, _DONE = "+", "-", "."
+_BEGUN, _ENDED, _BAD, _DONE = "+", "/", "-", "."
 
 
 def unfit_modules(names: Sequence[str], needs: Needs) -> dict[str, str]:
     """The modules among `names` that a base must not import, each with the reason."""
     left_out: dict[str, str] = {}
-    for trial in range(_MOST_TRIALS):
+    # Those that have stopped a trial. No other one imports them.
+    stopped: dict[str, str] = {}
+    deadline, trial = time.monotonic() + _ALL_SECONDS, 0
+    while trial < _MOST_TRIALS and time.monotonic() < deadline:
         few = _FEW if trial < _PATIENT_TRIALS else 0
-        found = _try([name for name in names if name not in left_out], needs, few)
-        if not found:
+        tried = [name for name in names if name not in left_out]
+        found, stop = _try(tried, needs, few, stopped, deadline)
+        if not found and not stop:
             return left_out
         # What another module had imported already was not seen alone.
-        left_out |= found
+        left_out |= found | stop
+        stopped |= stop
+        trial += not stop
     return dict.fromkeys(names, "too many modules cannot be imported in a base")
 
 
-def _try(names: Sequence[str], needs: Needs, few: int) -> dict[str, str]:
+def _try(
+    names: Sequence[str], needs: Needs, few: int, stopped: Mapping[str, str], deadline: float
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Import these in another process. Returns those that are unfit, and the one that has stopped
+    it."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         with suppress(BaseException):
             os.setsid()
             os.close(reader)
-            _import_each(names, needs, few, writer)
+            _import_each(names, needs, few, stopped, writer)
         os._exit(0)
     os.close(writer)
-    told = _read_all(reader)
+    told, is_late = _read_all(reader, deadline)
     with suppress(OSError):
         os.killpg(pid, signal.SIGKILL)
     with suppress(OSError):
         os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    return _judged(told.decode(errors="replace").splitlines())
+    why = f"it takes more than {_MODULE_SECONDS:.0f} s" if is_late else "it ends the process"
+    return _judged(told.decode(errors="replace").splitlines(), why)
 
 
-def _judged(lines: Iterable[str]) -> dict[str, str]:
+def _judged(lines: Iterable[str], why_stopped: str) -> tuple[dict[str, str], dict[str, str]]:
     bad: dict[str, str] = {}
-    current: str | None = None
+    importing: list[str] = []
     for line in lines:
         name, _, reason = line[1:].partition("\t")
         if line[:1] == _BEGUN:
-            current = name
+            importing.append(name)
+        elif line[:1] == _ENDED and importing:
+            importing.pop()
         elif line[:1] == _BAD:
             bad[name] = reason
         elif line[:1] == _DONE:
-            return bad
-    if current is not None:
-        bad[current] = f"it ends the process, or takes more than {_TRIAL_SECONDS:.0f} s"
-    return bad
+            return bad, {}
+    return bad, {importing[-1]: why_stopped} if importing else {}
 
 
-def _read_all(reader: int) -> bytes:
-    deadline, told = time.monotonic() + _TRIAL_SECONDS, b""
+def _read_all(reader: int, deadline: float) -> tuple[bytes, bool]:
+    """What a trial tells, and whether a module of it has taken too long."""
+    told, is_late = b"", False
     poll = select.poll()
     poll.register(reader, select.POLLIN)
     while len(told) < _MOST_BYTES:
-        left = deadline - time.monotonic()
-        if left <= 0 or not poll.poll(left * 1000) or not (part := os.read(reader, _CHUNK)):
+        left = min(_MODULE_SECONDS, deadline - time.monotonic())
+        if left <= 0 or not poll.poll(left * 1000):
+            is_late = True
+            break
+        if not (part := os.read(reader, _CHUNK)):
             break
         told += part
         if told.endswith(f"{_DONE}\n".encode()):  # what it has started may keep the pipe
             break
     os.close(reader)
-    return told
+    return told, is_late
 
 
-def _import_each(names: Sequence[str], needs: Needs, few: int, writer: int) -> None:
+def _import_each(
+    names: Sequence[str], needs: Needs, few: int, stopped: Mapping[str, str], writer: int
+) -> None:
+    def tell(line: str) -> None:
+        os.write(writer, f"{line}\n".encode())
+
     bad: dict[str, str] = {}
     failed: dict[str, str] = {}
     packages: set[str] = set()
     effects = Effects(counted_calls())
+    needs.follow(lambda name: tell(_BEGUN + name), lambda name: tell(_ENDED + name))
+    vars(sys)["modules"].update(dict.fromkeys(stopped))  # an import fails
     for name in names:
-        os.write(writer, f"{_BEGUN}{name}\n".encode())
+        tell(_BEGUN + name)
         before, loaded = effects.state(), {*sys.modules}
         try:
             __import__(name)  # which `Needs` notes
@@ -107,6 +132,7 @@ def _import_each(names: Sequence[str], needs: Needs, few: int, writer: int) -> N
             packages.add(_first_loaded(name, loaded))
         elif _has_own_random(sys.modules.keys() - loaded):
             bad[name] = "it has random numbers of its own"
+        tell(_ENDED + name)
     # Of modules that import each other, one that is named first may fail, and succeed by another.
     bad |= {name: why for name, why in failed.items() if name not in sys.modules}
     unfit = Counter(_top(name) for name in bad if name not in failed)
@@ -115,11 +141,11 @@ def _import_each(names: Sequence[str], needs: Needs, few: int, writer: int) -> N
     for name in names:
         if name not in bad and (package := next(_within(name, packages), None)):
             bad[name] = f"it belongs to {package}"
-        elif name not in bad and (why := next(_reached(name, bad, needs), None)):
+        elif name not in bad and (why := next(_reached(name, {**stopped, **bad}, needs), None)):
             bad[name] = f"it needs {why}"
     for name, reason in bad.items():
-        os.write(writer, f"{_BAD}{name}\t{reason}\n".encode())
-    os.write(writer, f"{_DONE}\n".encode())
+        tell(f"{_BAD}{name}\t{reason}")
+    tell(_DONE)
 
 
 def _with_packages(name: str) -> Iterator[str]:
