@@ -11,6 +11,7 @@ import pytest
 from emperor.web import pages
 from emperor.web.pages import Page, Pages, Visit
 from emperor.web.pages.own_pages import DEEPEST, LARGEST, BrokenPage, compiled
+from tests.descriptors import descriptors_left
 from tests.traces import public_folder
 
 VISIT = Visit("www.example.com", "7f3c", "www.example.com")
@@ -101,6 +102,21 @@ def test_a_broken_page_is_logged_once_and_not_used(
     assert pages.html(Page.UNKNOWN, VISIT) == "mended"
     path.unlink()
     assert "<h1>No such site</h1>" in pages.html(Page.UNKNOWN, VISIT)
+
+
+def test_a_page_that_cannot_be_read_for_a_while_is_used_again(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = folder / "404.html"
+    path.write_text("own")
+    pages = Pages(folder)
+    with descriptors_left():
+        for _ in range(3):
+            assert "<h1>No such site</h1>" in pages.html(Page.UNKNOWN, VISIT)
+    assert pages.html(Page.UNKNOWN, VISIT) == "own"
+    assert [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING] == [
+        f"cannot use {path}: Too many open files; emperord's own page is used"
+    ]
 
 
 def test_a_page_that_others_may_have_written_is_not_used(

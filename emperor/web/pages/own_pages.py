@@ -90,10 +90,13 @@ def read(folder: Path, path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What came of a version of a file. None: it cannot be used."""
+    """What came of a version of a file. None: it cannot be used, for that `problem`, which
+    `may_pass` without a change of the file."""
 
     stamp: tuple[int, ...]
     template: Template | None
+    problem: str = ""
+    may_pass: bool = False
 
 
 class OwnPages:
@@ -123,16 +126,19 @@ class OwnPages:
             return None
         stamp = (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
         known = self._known.get(path)
-        if known is None or known.stamp != stamp:
-            known = self._known[path] = _Known(stamp, self._checked(path))
+        if known is None or known.stamp != stamp or known.may_pass:
+            before, known = known, self._checked(path, stamp)
+            self._known[path] = known
+            if known.problem and known != before:
+                log.warning("cannot use %s; emperord's own page is used", known.problem)
         return known.template
 
-    def _checked(self, path: Path) -> Template | None:
+    def _checked(self, path: Path, stamp: tuple[int, ...]) -> _Known:
         try:
-            return compiled(read(self._folder, path))
+            return _Known(stamp, compiled(read(self._folder, path)))
         except (OSError, BrokenPage) as error:
-            log.warning("cannot use %s; emperord's own page is used", complaint(path, error))
-            return None
+            may_pass = isinstance(error, OSError)
+            return _Known(stamp, None, complaint(path, error), may_pass)
 
 
 def complaint(path: Path, error: OSError | BrokenPage) -> str:
