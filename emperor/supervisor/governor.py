@@ -1,13 +1,12 @@
-"""Takes each event of each vassal to its end, one after the other.
+"""Takes each event of each vassal to its end.
 
 An event goes one way: *decide* (the table of model/lifecycle.py), *apply* (the world agrees with
 the new posture), *save* (for the next daemon), *notify* (the subscribers of the vassal), *schedule*
-(the apps whose turn it is boot). Events that come meanwhile wait in a queue until then.
+(the apps whose turn it is boot). Events that come meanwhile wait until then (event_queue).
 """
 
 import logging
-from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 from functools import partial
@@ -40,6 +39,7 @@ from emperor.supervisor import versions
 from emperor.supervisor.checkpoint import Checkpoint
 from emperor.supervisor.chronicle import Chronicle
 from emperor.supervisor.effects import Effects
+from emperor.supervisor.event_queue import EventQueue
 from emperor.supervisor.lost_sockets import LostSockets
 from emperor.supervisor.maintenance import Maintenance
 from emperor.supervisor.reactions import Reactions, not_started
@@ -72,14 +72,17 @@ class Governor:
         self.cut_off = self._effects.cut_off
         self._sockets = LostSockets(self, self._effects)
         self._restorer = Restorer(ports.listeners, ports.launchers, reactions)
+        self._queue = EventQueue(self._take, self._due, self._failed)
         self._scheduler = Scheduler(
             shared_queue(settings, ports.cores, self.vassals),
             SchedulerPorts(
-                ports.clock, ports.wall_clock, ports.permits, self.subscribers.count, self._run
+                ports.clock,
+                ports.wall_clock,
+                ports.permits,
+                self.subscribers.count,
+                self._queue.run,
             ),
         )
-        self._queue: deque[Occurrence] = deque()
-        self._is_running = False
 
     # What others want to know.
 
@@ -162,8 +165,8 @@ class Governor:
         since a stop waits until all have gone."""
         for vassal in vassals:
             if vassal.state is not State.REMOVED:
-                self._queue.append(Occurrence(vassal, Event.REMOVED, Cause(why, self.now())))
-                for_each(self._run(), self._give_up)
+                end = Occurrence(vassal, Event.REMOVED, Cause(why, self.now()))
+                for_each(self._queue.handle(end), self._give_up)
 
     def demand(self, vassal: Vassal, cause: Cause) -> None:
         """A visitor wants the app."""
@@ -219,45 +222,30 @@ class Governor:
 
     def handle(self, occurrence: Occurrence) -> None:
         """Take an event to its end: now, or after the event that is being handled."""
-        self._queue.append(occurrence)
-        self._run()
+        self._queue.handle(occurrence)
 
     def rebind(self, vassal: Vassal) -> None:
         """Bind a socket that was taken away anew."""
         self._effects.listen_again(vassal)
 
-    def _run(self) -> list[Vassal]:
-        """Handle all events that wait. Returns the vassals in which a fault of emperord ended one,
-        each of which is logged."""
-        failed: list[Vassal] = []
-        if self._is_running:
-            return failed
-        self._is_running = True
+    def _due(self) -> Sequence[Occurrence]:
         try:
-            while occurrence := self._next():
-                vassal = occurrence.vassal
-                try:
-                    self._take(occurrence)
-                except Exception:
-                    log_fault(vassal)
-                    failed.append(vassal)
-                    vassal.has_fault = True
-                    self._scheduler.give_up(vassal)
-                    vassal.report_orders(FAULT)
-                    self.subscribers.notify(vassal.spec.domain)
-        finally:
-            self._is_running = False
-        return failed
+            return self._scheduler.due()
+        except Exception:
+            log.exception("cannot decide which app boots next: a fault in emperord")
+            return ()
 
-    def _next(self) -> Occurrence | None:
-        if not self._queue:
-            try:
-                self._queue += self._scheduler.due()
-            except Exception:
-                log.exception("cannot decide which app boots next: a fault in emperord")
-        return self._queue.popleft() if self._queue else None
+    def _failed(self, vassal: Vassal) -> None:
+        """A fault of emperord has ended an event of that vassal."""
+        log_fault(vassal)
+        vassal.has_fault = True
+        self._scheduler.give_up(vassal)
+        vassal.report_orders(FAULT)
+        self.subscribers.notify(vassal.spec.domain)
 
-    def _take(self, what: Occurrence) -> None:
+    def _take(self, what: Occurrence) -> Occurrence | None:
+        """Handle an event. Returns the one that follows at once: the vassal is in order, to be
+        saved and told of, only after that."""
         vassal, event = what.vassal, what.event
         before = vassal.is_put_to_sleep, vassal.in_maintenance
         vassal.is_put_to_sleep = is_put_to_sleep(*before, event)
@@ -272,13 +260,13 @@ class Governor:
                 exc_info=True, extra=about(vassal.spec.domain),
             )  # fmt: skip
             self._scheduler.give_up(vassal)
-            return
+            return None
         if decision is None:
             self._scheduler.raise_priority(vassal, what.cause)
             if (vassal.is_put_to_sleep, vassal.in_maintenance) != before:
                 self.checkpoint.save(vassal)
             vassal.report_orders_at_rest()
-            return
+            return None
         changed = turn(vassal.state, event, versions.present(vassal))
         decision = boots_good_version(decision) if changed is Turn.FALL_BACK else decision
         released = vassal.pending_event if decision.pending is PendingChange.RELEASED else None
@@ -288,11 +276,9 @@ class Governor:
             next_up = Occurrence(vassal, released.event, released.cause.after_drain(self.now()))
         if next_up is None and decision.wakes_again:
             next_up = Occurrence.of_always_on(vassal, self.now())
-        if next_up:
-            # The vassal is in order, to be saved and told of, after that.
-            self._queue.appendleft(next_up)
-        else:
+        if next_up is None:
             self._finish(vassal)
+        return next_up
 
     def _change(self, what: Occurrence, decision: Decision, changed: Turn) -> None:
         """Write down in the record what was decided."""
@@ -366,8 +352,8 @@ class Governor:
     def _resume_all(self, vassals: Iterable[Vassal]) -> None:
         is_back = Cause("emperord is back", self.now())  # one for thousands that sleep
         for_each(for_each(vassals, partial(self._resume, is_back)), self._give_up)
-        for_each(self._run(), self._give_up)
-        self._run()
+        for_each(self._queue.run(), self._give_up)
+        self._queue.run()
 
     def _resume(self, is_back: Cause, vassal: Vassal) -> None:
         self._effects.resume(vassal)

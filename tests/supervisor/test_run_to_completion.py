@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 
-from emperor.model.cause import Cause, CauseKind
 from emperor.model.lifecycle import Event, State
 from emperor.supervisor.records import Vassal
 from tests.supervisor.world import World
@@ -46,22 +45,6 @@ def test_a_vassal_is_saved_before_subscribers_are_notified() -> None:
     assert saved == [entries["a.example"].payload]
 
 
-def test_an_event_that_comes_up_meanwhile_waits_for_the_end() -> None:
-    world = World()
-    other = world.add("b.example")
-    order: list[str] = []
-
-    def wake_the_other() -> None:
-        world.governor.subscribers.remove("a.example", wake_the_other)
-        world.governor.demand(other, Cause("hit", world.clock.time(), kind=CauseKind.HIT))
-        order.append(f"a.example is notified; b.example is {other.state.value}")
-
-    world.governor.subscribers.add("a.example", wake_the_other)
-    world.hit()
-    assert order == ["a.example is notified; b.example is parked"]
-    assert other.state.value == "starting"
-
-
 def test_a_pending_demand_follows_with_nothing_in_between() -> None:
     world = World()
     process = world.run()
@@ -83,16 +66,6 @@ def test_a_failed_spawn_is_an_event_with_one_notification() -> None:
     world.hit()
     assert [after for _, _, after in states(world)] == ["starting", "throttled"]
     assert seen == ["throttled"]
-
-
-def test_a_fault_in_one_event_leaves_the_others_alone() -> None:
-    world = World(None, max_starting="1")
-    other = world.add("b.example")
-    world.hit()
-    world.hit(other)
-    world.listener.fault = RuntimeError("a bug")
-    world.launcher.last.accepts()
-    assert started(world) == ["a.example", "b.example"], "its place is free again"
 
 
 def test_an_event_names_the_process_that_it_is_about() -> None:
@@ -121,16 +94,6 @@ def test_an_illegal_turn_costs_no_place_in_the_boot_queue() -> None:
     third = world.add("c.example")
     world.hit(third)
     assert started(world) == ["a.example", "c.example"]
-
-
-def test_a_fault_in_scheduling_leaves_the_event_alone() -> None:
-    world = World(None, max_running="1")
-    world.run()
-    world.listener.connect_fault = RuntimeError("a bug")
-    other = world.add("b.example")
-    world.hit(other)
-    world.governor.dismiss_all(world.governor.vassals, "emperord stops")
-    assert other.state is State.REMOVED
 
 
 def test_a_fault_is_told_to_subscribers() -> None:
