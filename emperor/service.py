@@ -35,6 +35,7 @@ from emperor.model.limit_hits import Hit, Reached
 from emperor.model.settings import Settings
 from emperor.model.share import Share
 from emperor.model.snapshot import decoder
+from emperor.notices.limits_and_disks import LimitsAndDisks
 from emperor.notices.notices import IniStatus
 from emperor.notices.wiring import channels_of, ini_status_of, limits_and_disks_of, notices_of
 from emperor.real_ports import notes_of, real_ports, registry_for
@@ -196,8 +197,12 @@ class Service:
             self._defaults,
             self._tasks,
             changed=self._status_line.tell_soon,
-            looked=partial(watched.look, self._tasks),
+            looked=partial(self._look, watched),
         )
+
+    def _look(self, watched: LimitsAndDisks) -> None:
+        watched.look(self._tasks)
+        self._bases.look()
 
     def _new_succession(self) -> Succession:
         return Succession(

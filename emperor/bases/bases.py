@@ -182,6 +182,13 @@ class Bases:
         except UnicodeEncodeError:  # a path that is no UTF-8
             return None
 
+    def look(self) -> None:
+        """End the bases of homes if memory is short, or note which of them have grown."""
+        if self._of_homes and self._is_memory_short():
+            self._end_all()
+        for base in self._of_homes.values():
+            base.measure()
+
     def accepts(self, app: int) -> None:
         """The process `app` accepts connections: its start is over."""
         for base in (self._root, *self._of_homes.values()):

@@ -24,6 +24,7 @@ from emperor.bases.order import Order, Place
 from emperor.bases.request import Request, Sharing
 from emperor.bases.root_base import LONGEST_SECONDS, MOST_FORKS
 from emperor.linux.groups import ControlGroup
+from emperor.linux.memory import memory_of
 from emperor.linux.processes import LedProcess
 from emperor.model.ports import CannotLaunch, Exit
 from emperor.model.text import one_line
@@ -31,6 +32,8 @@ from emperor.model.text import one_line
 log = logging.getLogger("emperord.home_base")
 
 _OUTPUTS = (1, 2)
+# It has grown if it has more than both. Its spares copy up to 48 MB ahead.
+_MORE_BYTES, _MUCH_MORE = 64 << 20, 2
 
 # Has the base of the standard library become what an order says.
 Become = Callable[[bytes, Sequence[int], OnExit], LedProcess | None]
@@ -93,6 +96,9 @@ class HomeBase:
         self.last_used = loop.time()
         self.begun = self._made = earlier.made if earlier else loop.time()
         self._is_ready = earlier is not None
+        # When it could fork first, or when this daemon went on with it.
+        self._first_memory = self._memory() if earlier else None
+        self._has_grown = False
         try:
             uid = sharing.home.user.uid if sharing.home.user else os.geteuid()
             begin = earlier.held if earlier else self._launch
@@ -163,17 +169,29 @@ class HomeBase:
         """When it could fork first, or when it was begun."""
         return self._made
 
+    def measure(self) -> None:
+        """Look how much memory it has."""
+        now, first = self._memory(), self._first_memory
+        if now is not None and first is not None:
+            self._has_grown |= now > max(first + _MORE_BYTES, _MUCH_MORE * first)
+
+    def _memory(self) -> int | None:
+        group = self._group
+        found = map(memory_of, group.groups.folders(group.name) if group else ())
+        return next((memory for memory in found if memory is not None), None)
+
     @property
     def is_old(self) -> bool:
-        """Whether it has served for long. Whether its virtual environment has changed is found by
-        its spares: only the user of the apps looks into that."""
+        """Whether it has served for long, or has grown. Whether its virtual environment has changed
+        is found by its spares: only the user of the apps looks into that."""
         age = self._loop.time() - self._made
-        return age > LONGEST_SECONDS or self._base.forks >= MOST_FORKS
+        return self._has_grown or age > LONGEST_SECONDS or self._base.forks >= MOST_FORKS
 
     def on_ready(self, base: BaseProcess) -> None:
         """The process of this base can fork."""
         self._is_ready = True
         self._made = self._loop.time()
+        self._first_memory = self._memory()
         self._keeper.on_ready(self)
 
     def on_end(self, base: BaseProcess, ended: Exit) -> None:

@@ -13,24 +13,31 @@ import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
 
+from emperor.bases.base_group import group_of_base
 from emperor.bases.base_process import BaseState
 from emperor.bases.bases import Bases
 from emperor.bases.kept_base import KeptBase, Maker, Recipe, Surroundings, encode
 from emperor.bases.order import App, Imported, Order, Place, User
 from emperor.bases.program import Program, own_program
 from emperor.bases.request import Home, Request, Sharing
-from emperor.linux.groups import ControlGroup
+from emperor.linux.groups import ControlGroup, ControlGroups
+from emperor.linux.hierarchies import Hierarchies, Hierarchy, prepare
+from emperor.linux.memory import memory_of
 from emperor.linux.orphans import PR_SET_CHILD_SUBREAPER, adopt_orphans
 from emperor.linux.processes import LedProcess, Spawner
 from emperor.model.limits import Limits
 from emperor.model.ports import StoreEntry
 from tests.bases.moved_loop import MovedClock
 from tests.eventually import eventually_async
+from tests.linux.control_groups import in_group, removed
+from tests.traces import PREFIX
 
 PLACE = Place(
     environment={},
@@ -490,3 +497,72 @@ async def test_a_base_of_a_home_ends_where_libraries_have_changed(
     assert root_of(at_home) == root
     await all_is_there(at_home)
     assert start_at_home(at_home) == "/usr"
+
+
+async def test_idle_bases_of_homes_end_when_memory_gets_short(program: Program) -> None:
+    is_short = False
+    loop = asyncio.get_running_loop()
+    bases = Bases(program, {}, Spawner(loop), lambda *_: RARE, lambda: is_short)
+    bases.make()
+    await eventually_async(lambda: has_spares(bases))
+    for domain in ("a.example", "b.example"):
+        start(bases, sharing=sharing_of(domain))
+    await eventually_async(lambda: of_home(bases))
+    bases.look()
+    home = of_home(bases)
+    assert home
+    is_short = True
+    bases.look()
+    await eventually_async(lambda: not is_running(home))
+    assert root_of(bases)
+    await bases.close()
+
+
+# Takes memory, and waits.
+TAKES = "import sys; taken = bytearray(b'x') * (100 << 20); print(1, flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+async def groups() -> AsyncIterator[ControlGroups]:
+    """Control groups that count memory."""
+    v1, v2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+    is_v1 = (v1 / "cgroup.procs").exists()
+    base = (v1 if is_v1 else v2) / f"{PREFIX}{uuid4().hex}"
+    try:
+        usable = prepare(Hierarchy(base, frozenset({"memory"}), is_v2=not is_v1))
+    except OSError:
+        pytest.skip("no group can be made here")
+    yield ControlGroups(Hierarchies((usable,)), Limits(), asyncio.get_running_loop())
+    await eventually_async(lambda: not base.exists() or removed(base))
+
+
+async def test_a_base_of_a_home_that_has_grown_is_made_anew(
+    program: Program, groups: ControlGroups
+) -> None:
+    loop = asyncio.get_running_loop()
+    bases = Bases(program, {}, Spawner(loop), lambda *_: RARE, lambda: False)
+    bases.make()
+    await eventually_async(lambda: has_spares(bases))
+    nobody = sharing_of("a.example").home.user
+    assert nobody
+    group = partial(group_of_base, groups, nobody.uid)
+    for domain in ("a.example", "b.example"):
+        start(bases, sharing=replace(sharing_of(domain), group=group))
+    await eventually_async(lambda: of_home(bases))
+    [base], home = bases._of_homes.values(), of_home(bases)
+    assert base._group
+    [folder] = groups.folders(base._group.name)
+    if memory_of(folder) is None:
+        pytest.skip("no group here counts memory")
+    bases.look()
+    assert not base.is_old
+    with in_group(folder, sys.executable, "-c", TAKES, stdin=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        bases.look()
+        process.kill()
+    assert base.is_old
+    start(bases, sharing=replace(sharing_of("a.example"), group=group))
+    await eventually_async(lambda: of_home(bases) not in (0, home))
+    await eventually_async(lambda: not is_running(home))
+    await bases.close()

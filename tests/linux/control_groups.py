@@ -19,10 +19,11 @@ def removed(group: Path) -> bool:
     return True
 
 
-def in_group(group: Path, *command: str) -> "subprocess.Popen[str]":
+def in_group(group: Path, *command: str, stdin: int | None = None) -> "subprocess.Popen[str]":
     """Run a command in the group, and in a session of its own."""
     return subprocess.Popen(
         ["sh", "-c", 'echo $$ > "$0/cgroup.procs"; exec "$@"', str(group), *command],
+        stdin=stdin,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
