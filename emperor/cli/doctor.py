@@ -13,7 +13,8 @@ from emperor.cli.failure import Failed
 from emperor.cli.survey import survey_of
 from emperor.cli.terminal import show, terminal
 from emperor.config import find_uwsgi, load_settings
-from emperor.model.checkup import Remark, Weight, examine
+from emperor.model.checkup import Remark, examine
+from emperor.model.expected_values import Weight
 from emperor.model.section import SettingsError
 from emperor.model.status import as_json
 from emperor.model.text import one_line

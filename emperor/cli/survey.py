@@ -22,7 +22,7 @@ from emperor.cli.survey_groups import cannot_yield, controllers
 from emperor.config import DEFAULT_CONFIG
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.trust import others_may_write, who_may_turn
-from emperor.model.checkup import PROPERTIES, SYSCTLS
+from emperor.model.checkup import PROPERTIES, PROPERTIES_OF_APPS, SYSCTLS
 from emperor.model.definition import BrokenIni
 from emperor.model.nginx_conf import nginx_facts, refusal
 from emperor.model.section import SettingsError
@@ -70,6 +70,7 @@ def survey_of(run_dir: Path, settings: Settings, uwsgi: Path) -> Survey:
         swap_bytes=_swap_bytes(),
         agent=_agent(),
         cannot_yield=cannot_yield(),
+        apps_unit=tuple(_apps_unit()),
         nginx_oom_score=_nginx_oom_score(status.pid if status else None),
     )
 
@@ -262,7 +263,8 @@ def _oom_score(pid: int | str | None) -> int | None:
 
 def _shown(unit: str, properties: Iterable[str]) -> dict[str, str]:
     """Properties of a unit, none where systemd does not run it."""
-    done = _run("systemctl", "show", "--property", ",".join(properties), unit)
+    # Without --all it leaves out what is empty.
+    done = _run("systemctl", "show", "--all", "--property", ",".join(properties), unit)
     if done is None or done.returncode or not Path("/run/systemd/system").is_dir():
         return {}
     values = (line.partition("=") for line in done.stdout.splitlines())
@@ -272,6 +274,13 @@ def _shown(unit: str, properties: Iterable[str]) -> dict[str, str]:
 def _unit() -> Iterable[Value]:
     """Properties of emperord.service, none where systemd does not run it."""
     return [Value(*each) for each in _shown("emperord.service", PROPERTIES).items()]
+
+
+def _apps_unit() -> Iterable[Value]:
+    """Properties of emperord-apps.service, which only a daemon that systemd runs needs."""
+    if not _is("active", "emperord.service"):
+        return ()
+    return [Value(*each) for each in _shown("emperord-apps.service", PROPERTIES_OF_APPS).items()]
 
 
 def _uwsgi_version(uwsgi: Path) -> str:

@@ -3,23 +3,16 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from ipaddress import ip_network
 
 from emperor.model.duration import format_duration
+from emperor.model.expected_values import OF_APPS_UNIT, OF_SYSCTLS, OF_UNIT, Expected, Weight
 from emperor.model.survey import IniFile, Survey, Value
 
 _MOST_NAMES = 3
 # A running vassal needs a few descriptors, and a parked vassal one.
 _SPARE_FILES = 4096
 _OLDEST_UWSGI = (2, 0, 26)
-
-
-class Weight(Enum):
-    """OPEN: somebody can do harm, or something does not work. NOTE: it is good to know."""
-
-    OPEN = "open"
-    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,72 +23,6 @@ class Remark:
     text: str
     cure: str
 
-
-@dataclass(frozen=True, slots=True)
-class _Expected:
-    """What the text of a value should be. `why` is what happens otherwise."""
-
-    name: str
-    is_met: Callable[[str], bool]
-    weight: Weight
-    why: str
-    cure: str
-
-
-def _at_least(least: int) -> Callable[[str], bool]:
-    def is_met(text: str) -> bool:
-        return text == "infinity" or (text.isdecimal() and int(text) >= least)
-
-    return is_met
-
-
-def _equals(*wanted: str) -> Callable[[str], bool]:
-    return lambda text: text in wanted
-
-
-_SYSCTLS = (
-    _Expected("fs.protected_hardlinks", _at_least(1), Weight.OPEN,
-          "a tenant can link another's file into a folder of its own, and have nginx send it",
-          "sysctl -w fs.protected_hardlinks=1"),
-    _Expected("fs.protected_symlinks", _at_least(1), Weight.OPEN,
-          "a tenant's link in /tmp leads other users to another file",
-          "sysctl -w fs.protected_symlinks=1"),
-    _Expected("fs.protected_fifos", _at_least(1), Weight.NOTE,
-          "a tenant's pipe in /tmp can take what another user writes",
-          "sysctl -w fs.protected_fifos=1"),
-    _Expected("fs.protected_regular", _at_least(1), Weight.NOTE,
-          "a tenant's file in /tmp can take what another user writes",
-          "sysctl -w fs.protected_regular=2"),
-    _Expected("kernel.unprivileged_bpf_disabled", _at_least(1), Weight.NOTE,
-          "every tenant can load programs into the kernel",
-          "sysctl -w kernel.unprivileged_bpf_disabled=1"),
-    _Expected("kernel.pid_max", _at_least(65536), Weight.NOTE,
-          "many apps can use all process ids up, and then nothing starts",
-          "sysctl -w kernel.pid_max=4194304"),
-)  # fmt: skip
-
-_UNIT = (
-    _Expected("NeedDaemonReload", _equals("no"), Weight.OPEN,
-          "systemd has not read the units that are installed", "systemctl daemon-reload"),
-    _Expected("KillMode", _equals("process"), Weight.OPEN,
-          "systemd ends all apps when the daemon ends", "set KillMode=process"),
-    _Expected("Restart", _equals("always"), Weight.OPEN,
-          "a daemon that dies stays dead", "set Restart=always"),
-    _Expected("NotifyAccess", _equals("main"), Weight.OPEN,
-          "apps can speak to systemd in the daemon's name", "set NotifyAccess=main"),
-    _Expected("FileDescriptorStoreMax", _at_least(2), Weight.OPEN,
-          "a crash of the daemon loses the sockets", "set FileDescriptorStoreMax=8"),
-    _Expected("OOMPolicy", _equals("continue"), Weight.OPEN,
-          "systemd stops all apps when one runs out of memory", "set OOMPolicy=continue"),
-    _Expected("OOMScoreAdjust", lambda text: text.startswith("-"), Weight.OPEN,
-          "the kernel may end the daemon for the memory of an app", "set OOMScoreAdjust=-900"),
-    _Expected("TasksMax", _equals("infinity"), Weight.NOTE,
-          "the processes of all apps together are limited", "set TasksMax=infinity"),
-    _Expected("ProtectProc", _equals("invisible"), Weight.OPEN,
-          "tenants see each other's processes and command lines", "set ProtectProc=invisible"),
-    _Expected("ProtectSystem", _equals("yes", "full", "strict"), Weight.NOTE,
-          "an app that runs as root can write to /usr", "set ProtectSystem=yes"),
-)  # fmt: skip
 
 # What it costs that the control groups of the apps lack a controller.
 _COSTS = {
@@ -119,8 +46,9 @@ _COSTS = {
 }  # fmt: skip
 
 # What the tables, and the rules below, look at.
-SYSCTLS = (*(each.name for each in _SYSCTLS), "net.core.somaxconn")
-PROPERTIES = (*(each.name for each in _UNIT), "DropInPaths")
+SYSCTLS = (*(each.name for each in OF_SYSCTLS), "net.core.somaxconn")
+PROPERTIES = (*(each.name for each in OF_UNIT), "DropInPaths")
+PROPERTIES_OF_APPS = tuple(each.name for each in OF_APPS_UNIT)
 
 
 def examine(survey: Survey) -> list[Remark]:
@@ -131,7 +59,7 @@ def examine(survey: Survey) -> list[Remark]:
         *_inis(survey),
         *_accounts(survey),
         *_nginx(survey),
-        *_unmet(_SYSCTLS, survey.sysctls, "{name} is {text}: {why}"),
+        *_unmet(OF_SYSCTLS, survey.sysctls, "{name} is {text}: {why}"),
         *_unit(survey),
         *_service(survey),
         *_agent(survey),
@@ -273,7 +201,7 @@ def _is_anybodys(address: str) -> bool:
     return network.is_loopback or network.prefixlen == 0
 
 
-def _unmet(expected: Iterable[_Expected], values: Iterable[Value], form: str) -> Iterator[Remark]:
+def _unmet(expected: Iterable[Expected], values: Iterable[Value], form: str) -> Iterator[Remark]:
     texts = {value.name: value.text for value in values}
     for each in expected:
         text = texts.get(each.name)
@@ -283,7 +211,9 @@ def _unmet(expected: Iterable[_Expected], values: Iterable[Value], form: str) ->
 
 
 def _unit(survey: Survey) -> Iterator[Remark]:
-    yield from _unmet(_UNIT, survey.unit, "emperord.service has {name}={text}: {why}")
+    yield from _unmet(OF_UNIT, survey.unit, "emperord.service has {name}={text}: {why}")
+    form = "emperord-apps.service has {name}={text}: {why}"
+    yield from _unmet(OF_APPS_UNIT, survey.apps_unit, form)
     dropped = next((value.text for value in survey.unit if value.name == "DropInPaths"), "")
     if dropped:
         yield _note(f"emperord.service is changed by {_some(dropped.split())}",

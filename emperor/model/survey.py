@@ -88,7 +88,9 @@ class Survey:
     `controllers` are those by which vassals can have limits. `agent` is None where
     emperord-balancer is not enabled. `cannot_yield` is why no tenant can yield the CPU, empty if it
     can. `nginx_oom_score` is what is added to the score by which the kernel chooses a process to
-    kill without memory (proc_pid_oom_score_adj(5)); None where systemd runs no nginx."""
+    kill without memory (proc_pid_oom_score_adj(5)); None where systemd runs no nginx. `unit` and
+    `apps_unit` are properties of emperord.service and of emperord-apps.service, that one's only
+    where systemd runs the daemon."""
 
     settings: Settings
     version: str
@@ -107,6 +109,7 @@ class Survey:
     agent: Agent | None = None
     cannot_yield: str = ""
     nginx_oom_score: int | None = None
+    apps_unit: Sequence[Value] = ()
 
     @property
     def is_balancer(self) -> bool:

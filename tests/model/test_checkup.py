@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from emperor.model.checkup import PROPERTIES, SYSCTLS, Weight, examine
+from emperor.model.checkup import PROPERTIES, PROPERTIES_OF_APPS, SYSCTLS, examine
+from emperor.model.expected_values import Weight
 from emperor.model.settings import read_settings
 from emperor.model.survey import (
     Agent,
@@ -21,13 +22,16 @@ CONTROLLERS = frozenset({"cpu", "io", "memory", "pids"})
 GOOD_SYSCTLS = {
     "fs.protected_hardlinks": "1", "fs.protected_symlinks": "1", "fs.protected_fifos": "2",
     "fs.protected_regular": "2", "kernel.unprivileged_bpf_disabled": "2",
-    "kernel.pid_max": "4194304", "net.core.somaxconn": "4096",
+    "kernel.pid_max": "4194304", "fs.suid_dumpable": "2", "net.core.somaxconn": "4096",
 }  # fmt: skip
 GOOD_UNIT = {
     "NeedDaemonReload": "no", "KillMode": "process", "Restart": "always", "NotifyAccess": "main",
     "FileDescriptorStoreMax": "8", "OOMPolicy": "continue", "OOMScoreAdjust": "-900",
     "TasksMax": "infinity", "ProtectProc": "invisible", "ProtectSystem": "yes", "DropInPaths": "",
+    "PrivateDevices": "yes", "SystemCallFilter": "~reboot", "CapabilityBoundingSet": "cap_chown",
 }  # fmt: skip
+GOOD_APPS_UNIT = {"ActiveState": "active", "Delegate": "yes", "NeedDaemonReload": "no"}
+BAD = {"CapabilityBoundingSet": "cap_chown cap_sys_module", "SystemCallFilter": "~"}
 
 
 def values(good: dict[str, str], **other: str) -> tuple[Value, ...]:
@@ -49,6 +53,7 @@ GOOD = Survey(
     operators=(),
     nginx=NGINX,
     unit=values(GOOD_UNIT),
+    apps_unit=values(GOOD_APPS_UNIT),
     service=Service("1.0", 65536),
     uwsgi_version="2.0.31",
     controllers=CONTROLLERS,
@@ -67,6 +72,7 @@ def test_a_machine_in_order_needs_no_remark() -> None:
     assert examine(GOOD) == []
     assert GOOD_SYSCTLS.keys() == {*SYSCTLS}
     assert GOOD_UNIT.keys() == {*PROPERTIES}
+    assert GOOD_APPS_UNIT.keys() == {*PROPERTIES_OF_APPS}
 
 
 def test_what_cannot_be_seen_is_no_fault_of_the_machine() -> None:
@@ -152,12 +158,26 @@ OPEN, NOTE = Weight.OPEN, Weight.NOTE
         *(
             (replace(GOOD, sysctls=values(GOOD_SYSCTLS, **{name: "0"})), None, f"{name} is 0: ")
             for name in GOOD_SYSCTLS
-            if name != "net.core.somaxconn"
+            if name not in ("net.core.somaxconn", "fs.suid_dumpable")
+        ),
+        (
+            replace(GOOD, sysctls=values(GOOD_SYSCTLS, **{"fs.suid_dumpable": "1"})), OPEN,
+            "a tenant can trace a process that has become its user",
         ),
         *(
-            (replace(GOOD, unit=values(GOOD_UNIT, **{name: "1"})), None, f" has {name}=1: ")
+            (
+                replace(GOOD, unit=values(GOOD_UNIT, **{name: BAD.get(name, "1")})), None,
+                f"emperord.service has {name}={BAD.get(name, '1')}: ",
+            )
             for name in GOOD_UNIT
             if name != "DropInPaths"
+        ),
+        *(
+            (
+                replace(GOOD, apps_unit=values(GOOD_APPS_UNIT, **{name: "failed"})), OPEN,
+                f"emperord-apps.service has {name}=failed: ",
+            )
+            for name in GOOD_APPS_UNIT
         ),
     ],
 )  # fmt: skip

@@ -34,7 +34,8 @@ def test_a_new_installation_has_nothing_open(box: Box) -> None:
     box.must("usermod", "--append", "--groups", "www-data", "games")
     write(box, "/etc/nginx/emperord/balancers.conf", "set_real_ip_from 127.0.0.1;\n"
           "geo $realip_remote_addr $from_balancer { default 0; }\n")  # fmt: skip
-    write(box, DROP_IN, "[Service]\nKillMode=mixed\nLimitNOFILE=1000\n")
+    write(box, DROP_IN, "[Service]\nKillMode=mixed\nLimitNOFILE=1000\n"
+          "CapabilityBoundingSet=~\nSystemCallFilter=\nPrivateDevices=no\n")  # fmt: skip
     write(box, DROP_IN_OF_NGINX, "[Service]\nOOMScoreAdjust=0\n")
     box.must("systemctl", "daemon-reload")
     box.must("systemctl", "restart", "emperord")
@@ -50,7 +51,8 @@ def test_a_new_installation_has_nothing_open(box: Box) -> None:
         "the kernel may end nginx for the memory of an app",
     ):
         assert any(part in text for text in found["open"]), (part, found)
-    assert any(DROP_IN in text for text in found["note"])
+    for part in (DROP_IN, "has PrivateDevices=no", "make every system call", "change the kernel"):
+        assert any(part in text for text in found["note"]), (part, found)
     done = box.run("emperorctl", "doctor")
     assert done.returncode == 1
     assert "of these are open" in done.stdout
