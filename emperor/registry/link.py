@@ -79,7 +79,8 @@ class Link:
             return None
         before, news = self._judged
         now = stamp_at(self._file)
-        if now is None or now != before:
+        # What is wrong may lie outside of the file.
+        if now is None or now != before or news is not None:
             news = self._judge(self._access)
             self._judged = now, news
         return news

@@ -157,3 +157,17 @@ async def test_a_file_that_changes_while_it_is_judged_is_judged_again(
         file.write_text(text)
         assert link.news() is None
         await link.close()
+
+
+async def test_what_was_wrong_beside_the_file_is_looked_at_again(tmp_path: Path) -> None:
+    file, signers = tmp_path / "registry.ini", tmp_path / "signers"
+    text = "[registry]\nendpoints = http://127.0.0.1:1\n"
+    file.write_text(text)
+    async with asyncio.TaskGroup() as tasks:
+        link = Link(file, tasks)
+        await link.connection()
+        file.write_text(f"{text}signers-file = {signers}\n")
+        assert f"cannot read signers-file {signers}" in (link.news() or "")
+        signers.touch()
+        assert f"cannot use {signers}: it names no signer" in (link.news() or "")
+        await link.close()
