@@ -301,6 +301,15 @@ class EtcdCluster:
         """Wait for a quorum."""
         eventually(lambda: bool(self.leader()), alive=self._alive(), what="a quorum of etcd")
 
+    def until_level(self) -> None:
+        """Wait until all members know as much: what a follower has not applied, a new token among
+        it, is lost with the others."""
+
+        def levels() -> set[int]:
+            return {self._status(member, "RaftAppliedIndex") for member in self.members}
+
+        eventually(lambda: len(levels()) == 1, alive=self._alive(), what="all members know all")
+
     def etcdctl(self, *arguments: str, as_root: bool = True, member: Member | None = None) -> str:
         """What etcdctl(1) prints, asked of the members that are up, or of one. Fails if it does."""
         result = self.try_etcdctl(*arguments, as_root=as_root, member=member)

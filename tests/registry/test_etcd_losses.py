@@ -79,6 +79,7 @@ async def test_each_member_in_turn_is_killed_and_returns(cluster: EtcdCluster) -
 
 async def test_without_a_quorum_reads_are_answered(cluster: EtcdCluster, engine: Etcd) -> None:
     revision = await engine.put({KEY: b"1"}, {})
+    await asyncio.to_thread(cluster.until_level)
     for member in cluster.members[:2]:
         member.kill()
     found = await engine.get(KEY)
@@ -168,6 +169,7 @@ async def test_a_watch_leaves_a_member_without_a_leader(cluster: EtcdCluster, en
     start = await engine.put({KEY: b"1"}, {})
     async with aclosing(engine.watch([KEYS.vassals()], start)) as watch:
         await anext(watch)
+        await asyncio.to_thread(cluster.until_level)
         for member in cluster.members[:2]:
             member.kill()
         with pytest.raises(CannotReach, match=f"{cluster.members[2].address.client}: no leader"):
