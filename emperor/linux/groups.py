@@ -3,7 +3,8 @@ tenant: uid-1000/v-www.example.com/123.
 
 The process enters its group before it runs anything of the tenant's, and nothing that it starts
 can leave the group. So the group ends all of it: what has left the process group by setsid(2) or by
-forking twice, too. A group is made at a start and removed at the end; an app that sleeps has none.
+forking twice, too. A group is made at a start and removed at the end; an app that sleeps has none,
+and its tenant one only while memory is left that counts there.
 """
 
 import errno
@@ -30,6 +31,7 @@ from emperor.linux.hierarchies import (
     prepare,
     put,
 )
+from emperor.linux.left_memory import SUMMED_UP_SECONDS, remove_tenant
 from emperor.linux.limit_files import Level, files
 from emperor.linux.limit_hits import HitCounter
 from emperor.model.limit_hits import Hit
@@ -181,6 +183,8 @@ class ControlGroups:
         self.kill(name)
         if self._remove(name):
             self._in_use.discard(name)
+            tenant = tenant_of(name)
+            self._loop.call_later(SUMMED_UP_SECONDS, remove_tenant, self._hierarchies, tenant)
         elif tries < _MOST_TRIES:
             delay = min(_AGAIN_SECONDS * 2**tries, _LONGEST_AGAIN_SECONDS)
             self._loop.call_later(delay, self.end, name, tries + 1)
@@ -205,8 +209,10 @@ class ControlGroups:
                 _kill_and_wait(hierarchy.base / run, deadline)
                 self._remove_soon(run, deadline)
             # What a daemon has left that died between two of the steps that make a group.
-            for empty in [*hierarchy.base.glob("uid-*/v-*/"), *hierarchy.base.glob("uid-*/")]:
+            for empty in hierarchy.base.glob("uid-*/v-*/"):
                 _remove(empty)
+            for tenant in hierarchy.base.glob("uid-*/"):
+                remove_tenant([hierarchy], tenant.name)
             for tenant in hierarchy.base.glob("uid-*/"):
                 try:
                     _limit(hierarchy, tenant.name, Level.TENANT, self._of_tenant)
@@ -268,11 +274,10 @@ class ControlGroups:
             time.sleep(_AGAIN_SECONDS * tries)
 
     def _remove(self, name: str) -> bool:
-        """Remove a group, and the ones around it if they are empty. Whether it is gone."""
+        """Remove a group, and that of its app if it is empty. Whether it is gone."""
         gone = [_remove(each.base / name) for each in self._hierarchies]
-        for parent in (app_of(name), tenant_of(name)):
-            for hierarchy in self._hierarchies:
-                _remove(hierarchy.base / parent)
+        for hierarchy in self._hierarchies:
+            _remove(hierarchy.base / app_of(name))
         return all(gone)
 
 

@@ -1,0 +1,34 @@
+"""Removes the control groups of tenants, except those that count memory which dead processes have
+left: System V shared memory, and files in /dev/shm and in other file systems that are in memory.
+
+The kernel counts such memory where it was first written, and in the groups around, until somebody
+deletes it. A tenant's next app in a new group would start to count from zero. What is cached of
+disks does not matter: the kernel takes that back.
+"""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+
+from emperor.linux.hierarchies import Hierarchy, number_in, value_in
+
+# The kernel sums up what its cores have counted every two seconds.
+SUMMED_UP_SECONDS = 3.0
+
+
+def remove_tenant(hierarchies: Sequence[Hierarchy], tenant: str) -> None:
+    """Remove the group of a tenant where it is empty and counts no such memory."""
+    for hierarchy in hierarchies:
+        if not _is_held(hierarchy, tenant):
+            with suppress(OSError):  # it has processes, or is gone
+                os.rmdir(hierarchy.base / tenant)
+
+
+def _is_held(hierarchy: Hierarchy, tenant: str) -> bool:
+    if "memory" not in hierarchy.controllers:
+        return False
+    group = hierarchy.base / tenant
+    if hierarchy.is_v2:
+        swapped = number_in(group / "memory.swap.current") or 0
+        return bool(value_in(group / "memory.stat", "shmem") or swapped)
+    return any(value_in(group / "memory.stat", key) for key in ("total_shmem", "total_swap"))
