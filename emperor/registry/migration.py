@@ -1,12 +1,22 @@
 """Decides that an app that must not run twice migrates to another machine of the fleet, where its
 visitors come: load balancers send them there when that machine is back."""
 
+import asyncio
+import logging
+import random
 from collections.abc import Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
+from emperor.guarded import guarded
 from emperor.model.once import Holder, migrates, request_after
 from emperor.registry.migration_requests import MigrationRequests
 from emperor.registry.once_app import OnceApp
+from emperor.registry.port import CannotReach, Missed, RegistryRefused
+
+log = logging.getLogger("emperord.migration")
+
+# Between two tries of a watch.
+_RETRY_SECONDS = (2.0, 4.0)
 
 
 class Migration:
@@ -29,12 +39,24 @@ class Migration:
         self._give = give
 
     @property
-    def is_needed(self) -> bool:
-        """Whether this machine holds an app."""
+    def _is_needed(self) -> bool:
         return any(app.revision for app in self._apps.values())
 
-    async def follow(self) -> None:
-        """Listen for as long as that is needed. Raises what a watch raises."""
+    async def follow(self, news: asyncio.Event) -> None:
+        """Listen whenever this machine holds an app, until this is cancelled. `news` is set when
+        the apps may have changed."""
+        while True:
+            while not self._is_needed:
+                news.clear()
+                await news.wait()
+            with (
+                guarded(log, "give apps to other machines"),
+                suppress(Missed, CannotReach, RegistryRefused, TimeoutError),
+            ):
+                await self._follow()
+            await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
+
+    async def _follow(self) -> None:
         async with aclosing(self._requests.of_others()) as requests:
             async for domain, other, revision in requests:
                 app = self._apps.get(domain)
@@ -42,7 +64,7 @@ class Migration:
                 if app and app.request_revision != revision:
                     app.request_revision = revision
                     await self._hear(domain, app, other)
-                if not self.is_needed:
+                if not self._is_needed:
                     return
 
     async def _hear(self, domain: str, app: OnceApp, other: Holder) -> None:

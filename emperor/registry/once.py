@@ -9,7 +9,6 @@ better than a site that is down whenever the registry is.
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
@@ -34,11 +33,12 @@ from emperor.registry.faults import faults_as_silence
 from emperor.registry.link import Link
 from emperor.registry.migration import Migration
 from emperor.registry.migration_requests import MigrationRequests
-from emperor.registry.once_app import Fence, OnceApp, fenced, goes_to, unreached
+from emperor.registry.once_app import OnceApp, goes_to, unreached
+from emperor.registry.once_fence import Fence, OnceFence
 from emperor.registry.once_keys import OnceKeys
 from emperor.registry.once_lease import OnceLease
 from emperor.registry.own_names import OwnNames
-from emperor.registry.port import CannotReach, Missed, RegistryRefused
+from emperor.registry.port import CannotReach, RegistryRefused
 from emperor.registry.reachability import Asker
 
 log = logging.getLogger("emperord.once")
@@ -46,8 +46,6 @@ log = logging.getLogger("emperord.once")
 _AWAY = (CannotReach, RegistryRefused, TimeoutError)
 # How long a visitor waits for a registry that does not answer.
 _ASK_SECONDS = 3.0
-# Between two tries of a watch.
-_RETRY_SECONDS = (2.0, 4.0)
 
 
 class Once:
@@ -65,7 +63,6 @@ class Once:
         self._link = link
         self._reached = link.teller(Asker.ONCE)
         self._me = me
-        self._fence = fence
         self._tasks = tasks
         self._clock = boot_clock
         self._loop = asyncio.get_running_loop()
@@ -73,6 +70,7 @@ class Once:
         self._apps: dict[str, OnceApp] = {}
         self._keys: OnceKeys | None = None
         self._lease = OnceLease(boot_clock, self._confirmed, self._cut_off, self._lost)
+        self._fence = OnceFence(fence, self._apps, self._lease)
         self._work = asyncio.Event()
         self._ready = asyncio.Event()
         self._running: list[asyncio.Task[None]] = []
@@ -107,7 +105,7 @@ class Once:
             app.deadline = self._clock() + ADOPT_SECONDS
             self._begin(self._ask, spec.domain, app)
         if app.groups != before:
-            self._tell_fence()
+            self._fence.tell()
         self._give_up_unused(spec.domain, app)
         if not (app.is_used or app.waits) and app.why_not is None and before:
             self._loop.call_soon(self._want_again, spec.domain)
@@ -129,7 +127,7 @@ class Once:
         if self._keys and app.is_used:
             self._keys.leave(domain)
         if app.groups:
-            self._tell_fence()
+            self._fence.tell()
         self._work.set()
         self._loop.call_soon(self._is_free, domain)
 
@@ -205,7 +203,7 @@ class Once:
         assert self.permission
         if app.why_not is None:
             app.deadline, app.is_cut_off = None, False
-            self._tell_fence()
+            self._fence.tell()
             self.permission.permit(domain)
         elif app.goes_to:
             self.permission.forbid(domain, app.why_not)
@@ -283,13 +281,7 @@ class Once:
         assert self.permission
         visitors = self.permission.since_visitor
         migration = Migration(self._requests, self._apps, self._clock, visitors, self._give)
-        while True:
-            while not migration.is_needed:
-                self._work.clear()
-                await self._work.wait()
-            with guarded(log, "give apps to other machines"), suppress(Missed, *_AWAY):
-                await migration.follow()
-            await asyncio.sleep(random.uniform(*_RETRY_SECONDS))
+        await migration.follow(self._work)
 
     def _give(self, domain: str, app: OnceApp, to: Holder) -> None:
         """The key goes when its last process has ended (`settled`)."""
@@ -307,21 +299,11 @@ class Once:
     # What becomes of the lease.
 
     def _confirmed(self) -> None:
-        self._tell_fence()
+        self._fence.tell()
         for domain, app in list(self._apps.items()):
             if app.is_cut_off:
                 self._free(domain)
         self._work.set()
-
-    def _tell_fence(self) -> None:
-        processes = fenced(self._apps.values(), self._lease.kill_at)
-        try:
-            self._fence.tell(processes)
-        except OSError as error:
-            log.error(
-                "cannot have %d processes of apps with `once` killed when the lease ends: %s",
-                len(processes), error,
-            )  # fmt: skip
 
     def _cut_off(self) -> None:
         """The lease was not renewed in time, and may end before it is."""
@@ -344,7 +326,7 @@ class Once:
         for app in self._apps.values():
             app.is_cut_off, app.goes_to = False, None
             app.deadline = None if app.deadline is None else min(app.deadline, soon)
-        self._tell_fence()
+        self._fence.tell()
         self._claim_missing()
 
     def _claim_missing(self) -> None:

@@ -1,25 +1,12 @@
 """An app that must not run twice, as a machine of the fleet knows it, and why it may not run."""
 
 import asyncio
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from emperor.linux.fence import Fenced
 from emperor.model.once import Holder, MigrationRequest
 from emperor.model.spec import Once as Rule
 
 _RUNS_ON = "it runs on "
-
-
-class Fence(Protocol):
-    """Kills apps at a deadline."""
-
-    def tell(self, apps: Collection[Fenced]) -> None:
-        """Kill each of these at its deadline, and no others. Raises OSError."""
-
-    def close(self) -> None:
-        """Kill no app any more."""
 
 
 @dataclass(slots=True)
@@ -54,17 +41,6 @@ class OnceApp:
     def runs_elsewhere(self) -> bool:
         """Whether another machine is known to run it; else it may be that the registry is away."""
         return (self.why_not or "").startswith(_RUNS_ON)
-
-
-def fenced(apps: Iterable[OnceApp], of_lease: float) -> list[Fenced]:
-    """Which processes are to be killed, and when: those without a deadline of their own with the
-    lease."""
-    return [
-        Fenced(pid, group, of_lease if app.deadline is None else app.deadline)
-        for app in apps
-        if app.rule is Rule.STRICT
-        for pid, group in app.groups.items()
-    ]
 
 
 def runs_on(other: Holder, own_address: str) -> str:

@@ -17,7 +17,7 @@ from emperor.model.registry_keys import Keys
 from emperor.model.snapshot import ProcessRef
 from emperor.model.spec import Once as Rule
 from emperor.model.spec import Spec
-from emperor.registry import blocked_apps, migration_requests, once, once_lease
+from emperor.registry import blocked_apps, migration, migration_requests, once, once_lease
 from emperor.registry.link import Link
 from emperor.registry.once import Once
 from emperor.registry.own_names import OwnNames
@@ -35,7 +35,7 @@ A, B = "a.example", "b.example"
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(once, "_ASK_SECONDS", 0.1)
     monkeypatch.setattr(once, "RENEW_SECONDS", 0.02)
-    for module in (once, blocked_apps):
+    for module in (migration, blocked_apps):
         monkeypatch.setattr(module, "_RETRY_SECONDS", (0.01, 0.02))
     monkeypatch.setattr(once_lease, "RENEW_SECONDS", 0.1)
     monkeypatch.setattr(once_model, "_REQUEST_SECONDS", 0.01)
