@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from docs.folding import folded, folded_item
 from emperor.model.activity import Active, Activity, TenantCounts
 from emperor.model.authority import SCOPE, Caller, Operation, Scope, Verdict
-from emperor.model.bases_report import Base, BasesReport, LeftOut
+from emperor.model.bases_report import Base, BasesReport, LeftOut, WithoutBase
 from emperor.model.cause import CauseKind
 from emperor.model.client_limits import BURST, MOST_PER_TENANT, PER_SECOND
 from emperor.model.events import MEANING as EVENTS
@@ -67,7 +67,8 @@ RECORDS = (
     Wake, Stop,
     TransitionEvent, VassalHistory, PastStart, PastStop, Hour, Stats, VassalStats,
     Activity, Active, TenantCounts,
-    SettingsInEffect, SettingInEffect, BasesReport, Base, LeftOut, NoticeTest, NoticeOutcome,
+    SettingsInEffect, SettingInEffect, BasesReport, Base, LeftOut, WithoutBase,
+    NoticeTest, NoticeOutcome,
     Notice, NoticeSubject, UpgradeAccepted, Problem,
 )  # fmt: skip
 _SCALARS = {str: "string", bool: "boolean", int: "integer", float: "number", datetime: "time"}

@@ -13,7 +13,7 @@ from functools import partial
 
 from emperor.bases.base_group import Groups
 from emperor.bases.base_process import BaseProcess, BaseState, OnExit, message
-from emperor.bases.demand import Demand, ModulesOf, are_few
+from emperor.bases.demand import Demand, ModulesOf, are_few, keep_latest
 from emperor.bases.home_base import Earlier, HomeBase, Wanted
 from emperor.bases.kept_base import Recipe, Surroundings, why_ended
 from emperor.bases.kept_bases import FoundBase, KeptBases
@@ -43,32 +43,37 @@ _DELAY_SECONDS = 1800.0
 _YOUNG_SECONDS = 60.0
 _LONGER_CALM_SECONDS = 10.0
 _DYING_SECONDS = 5.0
+_MOST_REFUSED = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Forked:
-    """An app, and the home of which its base is; empty for that of the standard library."""
+    """An app, and the home of which its base is; empty for that of the standard library. `why_not`
+    is why its base is not that of its home, empty where nothing speaks for that."""
 
     process: LedProcess
     home: str
+    why_not: str = ""
 
 
 class Bases:
     """The bases of this daemon. `program` is what they run, or why there can be none. `environment`
-    is that of the base of the standard library. `modules_of` is None where only the standard
-    library is imported ahead."""
+    is that of the base of the standard library. `modules_of` is why only the standard library
+    is imported ahead, where that is so."""
 
     def __init__(
         self,
         program: Program | str,
         environment: Mapping[str, str],
         spawner: Spawner,
-        modules_of: ModulesOf | None = None,
+        modules_of: ModulesOf | str = "nobody tells what apps import",
         is_memory_short: Callable[[], bool] = is_memory_short,
     ) -> None:
         self.why_none = program if isinstance(program, str) else ""
         self._loop = spawner.loop
-        self._demand = Demand(modules_of, spawner.loop)
+        self.why_standard = modules_of if isinstance(modules_of, str) else ""
+        learned = None if isinstance(modules_of, str) else modules_of
+        self._demand = Demand(learned, spawner.loop)
         self._is_memory_short = is_memory_short
         self._listed_groups = ListedGroups()
         self._python = "" if isinstance(program, str) else program.python
@@ -79,6 +84,8 @@ class Bases:
         self._of_homes: dict[Home, HomeBase] = {}
         # Each takes the place of the one in `_of_homes` when it can fork.
         self._coming: dict[Home, HomeBase] = {}
+        # Why those homes have no base whose base has failed.
+        self.refused: dict[Home, str] = {}
         self._ending: set[HomeBase] = set()
         self._lost = LostBases(self._remake, self._may_make)
         self._is_closed = False
@@ -92,6 +99,8 @@ class Bases:
     def take_over(self, store: Store, entries: Iterable[StoreEntry], groups: Groups) -> None:
         """Go on with what fits of the bases that an earlier daemon has kept by these entries, and
         keep those of this daemon there. Make the first one if there is none."""
+        if not groups.can_make:
+            self.why_standard = self.why_standard or "no control groups can be made here"
         found = self._kept.take(store, entries)
         # That of the standard library comes first.
         for each in sorted(found, key=lambda each: each.kept.recipe is not None):
@@ -165,20 +174,21 @@ class Bases:
         root = self._fresh_root()
         if self._of_homes and self._is_memory_short():
             self._end_all()
-        if request.sharing is not None and self._root is not None:
+        if isinstance(request.sharing, Sharing) and self._root is not None:
             self._note(request.sharing)
         if root is None:
             return None
         try:
-            if process := self._start_at_home(request):
-                return Forked(process, request.order.place.home)
+            at_home = self._start_at_home(request)
+            if not isinstance(at_home, str):
+                return Forked(at_home, request.order.place.home)
             process = root.start(
                 message(request.order),
                 [*request.fds, *request.entrances],
                 request.on_exit,
                 request.on_unfit,
             )
-            return Forked(process, "") if process else None
+            return Forked(process, "", at_home) if process else None
         except UnicodeEncodeError:  # a path that is no UTF-8
             return None
 
@@ -198,16 +208,19 @@ class Bases:
     def _fresh_root(self) -> BaseProcess | None:
         return self._root.fresh() if self._root is not None else None
 
-    def _start_at_home(self, request: Request) -> LedProcess | None:
+    def _start_at_home(self, request: Request) -> LedProcess | str:
+        """The app, forked from the base of its home; or why not."""
         sharing = request.sharing
-        base = self._of_homes.get(sharing.home) if sharing is not None else None
-        if sharing is None or base is None:
-            return None
+        if isinstance(sharing, str):
+            return sharing
+        base = self._of_homes.get(sharing.home)
+        if base is None:
+            return self.refused.get(sharing.home, "")
         # A process of a tenant's cannot leave a group, nor load another version of a library.
         if base.surroundings != self._surroundings_of(sharing.home):
             self.on_stale(base)
-            return None
-        return base.start(request)
+            return "groups or libraries have changed"
+        return base.why_not(request) or base.start(request) or "it has no spare"
 
     def on_stale(self, base: HomeBase) -> None:
         """The base is of no use any more. Another one is made soon, but not again and again while
@@ -264,7 +277,7 @@ class Bases:
                 "cannot make a base of %s: %s; its apps are forked from that of the standard"
                 " library", home.python, error,
             )  # fmt: skip
-            self._demand.put_off(home, _DELAY_SECONDS)
+            self._refuse(home, str(error))
             return None
         (self._coming if home in self._of_homes else self._of_homes)[home] = base
         self._look_after(base)
@@ -315,6 +328,7 @@ class Bases:
             if home in self._of_homes:
                 self._end_one(self._of_homes.pop(home))
             self._of_homes[home] = self._coming.pop(home)
+        self.refused.pop(base.sharing.home, None)
         self._keep(base)
         self._lost.is_over(base)
 
@@ -324,8 +338,14 @@ class Bases:
         for bases in (self._of_homes, self._coming):
             for home in [home for home, each in bases.items() if each is base]:
                 del bases[home]
-                self._demand.put_off(home, _DELAY_SECONDS)
+                self._refuse(home, base.why_ended)
         self._lost.is_over(base)
+
+    def _refuse(self, home: Home, why: str) -> None:
+        """Have none made for it for some time."""
+        self._demand.put_off(home, _DELAY_SECONDS)
+        self.refused[home] = why
+        keep_latest(self.refused, _MOST_REFUSED)
 
     def _end(self, home: Home) -> None:
         for bases in (self._of_homes, self._coming):

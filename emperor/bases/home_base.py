@@ -21,7 +21,7 @@ from emperor.bases.base_process import (
 )
 from emperor.bases.kept_base import KeptBase, Maker, Recipe, Surroundings
 from emperor.bases.order import Order, Place
-from emperor.bases.request import Request, Sharing
+from emperor.bases.request import Request, Sharing, name_of
 from emperor.bases.root_base import LONGEST_SECONDS, MOST_FORKS
 from emperor.linux.groups import ControlGroup
 from emperor.linux.memory import memory_of
@@ -92,6 +92,8 @@ class HomeBase:
         self._loop = loop
         self._keeper = keeper
         self._is_ended = False
+        # Why it has ended by itself; empty while it has not.
+        self.why_ended = ""
         self._group = earlier.group if earlier else sharing.group(sharing.limits)
         self.last_used = loop.time()
         self.begun = self._made = earlier.made if earlier else loop.time()
@@ -132,11 +134,14 @@ class HomeBase:
             raise CannotLaunch("there is no base of the standard library")
         return process
 
+    def why_not(self, request: Request) -> str:
+        """Why an app cannot be forked from here; empty: it can, if there is a spare."""
+        if not self._is_ready:
+            return "it is not ready yet"
+        return "only root may lower the nice value" if request.order.place.nice < 0 else ""
+
     def start(self, request: Request) -> LedProcess | None:
-        """The app of that request; None where it cannot be forked from here."""
-        # Only root may lower the nice value.
-        if not self._is_ready or request.order.place.nice < 0:
-            return None
+        """The app of that request, which can be forked from here; None where there is no spare."""
         self.last_used = self._loop.time()
         # Its process has that user already, and may not enter a group by itself.
         place = replace(request.order.place, user=None, entrances=())
@@ -197,12 +202,12 @@ class HomeBase:
     def on_end(self, base: BaseProcess, ended: Exit) -> None:
         """The process of this base has exited."""
         if not self._is_ended:
-            why = base.problem or str(ended)
+            self.why_ended = one_line(base.problem or str(ended))
             log.warning(
                 "cannot fork apps from a base of %s: %s; they are forked from that of the standard"
                 " library",
                 self._sharing.home.python,
-                one_line(why),
+                self.why_ended,
             )
         self._is_ready = False
         self._close_group()
@@ -217,9 +222,8 @@ class HomeBase:
         """What it is now, if it can fork."""
         if not self._is_ready:
             return None
-        user = self._sharing.home.user
-        name = "" if user is None else user.name or str(user.uid)
-        return self._base.state(python, self._made, self._sharing.home.python, name)
+        home = self._sharing.home
+        return self._base.state(python, self._made, home.python, name_of(home.user))
 
     def kept(self, maker: Maker) -> KeptBase | None:
         """What the next daemon has to know of it, as it is now; None if it cannot fork. `maker` is

@@ -19,6 +19,11 @@ class Home:
     open_files: tuple[int, int]
 
 
+def name_of(user: User | None) -> str:
+    """The name of a user, or its number; empty for that of the daemon."""
+    return "" if user is None else user.name or str(user.uid)
+
+
 @dataclass(frozen=True, slots=True)
 class Sharing:
     """What decides whether an app is forked from the base of its home: its `domain`.
@@ -35,12 +40,12 @@ class Sharing:
 @dataclass(frozen=True, slots=True)
 class Request:
     """An app, as `order` has it. `fds` are its descriptors, and `entrances` those of the files by
-    which a process enters its control group. `sharing` is None where it can have no base of its
-    home."""
+    which a process enters its control group. `sharing` is why it can have no base of its
+    home where it can have none: empty where that needs no words."""
 
     order: Order
     fds: Sequence[int]
     entrances: Sequence[int]
-    sharing: Sharing | None
+    sharing: Sharing | str
     on_exit: OnExit
     on_unfit: OnUnfit

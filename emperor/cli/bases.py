@@ -45,6 +45,12 @@ def told(report: BasesReport, modules: bool, now: datetime) -> Iterator[str]:
         yield "There is none at this moment. Apps start by exec until one is made."
     for base in report.bases:
         yield from _one(base, modules, now)
+    for each in report.without_base:
+        user = f" as {each.user}" if each.user else ""
+        yield one_line(f"{each.home}{user}")
+        yield f"  has no base: {one_line(each.why)}"
+    if report.why_standard:
+        yield f"No virtual environment has one: {one_line(report.why_standard)}."
 
 
 def _one(base: Base, modules: bool, now: datetime) -> Iterator[str]:

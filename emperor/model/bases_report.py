@@ -41,6 +41,19 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True)
+class WithoutBase:
+    """A virtual environment whose base could not be made, or has ended by itself. Its apps are
+    forked from the base of the standard library."""
+
+    home: str
+    """the virtual environment"""
+    user: str | None
+    """the user of its apps; null: that of the daemon"""
+    why: str
+    """why it has none"""
+
+
+@dataclass(frozen=True, slots=True)
 class BasesReport:
     """All bases."""
 
@@ -48,3 +61,7 @@ class BasesReport:
     """each base that can fork apps"""
     why_none: str | None
     """why there can be none; null: there can be some"""
+    without_base: tuple[WithoutBase, ...] = ()
+    """each virtual environment whose base failed"""
+    why_standard: str | None = None
+    """why there can be none of virtual environments; null: there can be some"""

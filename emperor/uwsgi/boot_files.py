@@ -39,8 +39,10 @@ class BootFiles:
     modules, too, which a base may import ahead. Each belongs to the user whose app has written it,
     and is for no other user: a domain may go from one tenant to another."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, why_off: str = "") -> None:
         self._folder = folder
+        # Why nothing is done; empty where there is a folder.
+        self.why_off = why_off
         # What each app that starts writes to, and its user.
         self._asked: dict[str, tuple[int, int]] = {}
         self._ahead = ReadAhead()
@@ -54,7 +56,9 @@ class BootFiles:
         """The lists in the folder that systemd keeps for the daemon over a boot of the machine. The
         run-dir is in memory, and needed for more."""
         state = named_state_dir(environment)
-        return cls(state / _FOLDER if state and settings.read_ahead else None)
+        if not settings.read_ahead:
+            return cls(None, "read-ahead = false")
+        return cls(state / _FOLDER) if state else cls(None, "emperord has no STATE_DIRECTORY")
 
     def begin(self, spec: Spec) -> int | None:
         """A process of the app is about to start. Returns the descriptor that it writes its files

@@ -246,12 +246,17 @@ class UwsgiLauncher:
         is_hidden = spec.owner not in (None, holder.owner)
         return "by another app" if is_hidden else f"by {holder.domain} (pid {found.pid})"
 
-    def _sharing(self, spec: Spec, home: str, limits: Limits) -> Sharing | None:
-        """What makes a base of its home worth it. Root imports nothing of such a home. A base is
-        held by a control group alone, which ends all that its modules have started."""
+    def _sharing(self, spec: Spec, home: str, limits: Limits) -> Sharing | str:
+        """What makes a base of its home worth it, or why it can have none, where its ini names a
+        home. A base is held by a control group alone, which ends all that its modules have
+        started."""
         user, options = spec.identity or self._user, uwsgi_options(spec)
-        if user.uid == 0 or not options.has_home_base or not self._bounds.groups.can_make:
-            return None
+        if user.uid == 0:
+            return "nothing of it is imported as root" if options.home else ""
+        if not options.has_home_base:
+            return "bases = standard" if options.home else ""
+        if not self._bounds.groups.can_make:
+            return ""
         return Sharing(
             home=Home(
                 home, user_of(spec.identity), spec.no_new_privs, self._bounds.open_files_of(limits)

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from emperor.bases.bases import Bases
+from emperor.bases.demand import ModulesOf
 from emperor.bases.program import Program, own_program
 from emperor.linux.accounts import own_user
 from emperor.linux.memory import is_memory_short
@@ -37,7 +38,7 @@ def uwsgi_runtime(
     spawner = Spawner(asyncio.get_running_loop(), SpawnThread())
     environment = environment_of(own_user(), os.environ)
     boot_files = BootFiles.of(settings, os.environ)
-    learned = boot_files.modules if settings.bases is spec.Bases.AUTO else None
+    learned = _learned(settings, boot_files)
     is_short = partial(is_memory_short, bounds.groups.folders(""))
     bases = Bases(_program(uwsgi, settings), environment, spawner, learned, is_short)
     starter = Starter(spawner, bases, boot_files)
@@ -48,6 +49,13 @@ def uwsgi_runtime(
         launcher=UwsgiLauncher(uwsgi, settings, starter, bounds, defaults),
     )
     return runtime, bases
+
+
+def _learned(settings: Settings, boot_files: BootFiles) -> ModulesOf | str:
+    """What tells the modules of apps, or why nothing of their homes is imported ahead."""
+    if settings.bases is not spec.Bases.AUTO:
+        return f"bases = {settings.bases.value}"
+    return boot_files.why_off or boot_files.modules
 
 
 def _program(uwsgi: Path, settings: Settings) -> Program | str:

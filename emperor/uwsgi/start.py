@@ -29,7 +29,7 @@ class Start:
     """What an app starts with. `command` is the program uwsgi with its arguments, and `home` that
     of its Python. `identity` is None for the user of the daemon. `entrances` are the files by which
     a process enters its control group. `by_exec` is why it cannot be forked; empty if it can.
-    `sharing` is None where it has no base of its home."""
+    `sharing` is why it has no base of its home, where it has none."""
 
     command: Sequence[str]
     environment: Mapping[str, str]
@@ -42,7 +42,7 @@ class Start:
     entrances: Sequence[str]
     fds: Mapping[int, int]
     by_exec: str
-    sharing: Sharing | None
+    sharing: Sharing | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,8 @@ class Starter:
         if not why:
             if forked := self._fork(start, on_exit, on_way):
                 of_home = f" of {forked.home}" if forked.home else ""
+                if forked.why_not:
+                    of_home = f", and not from one of {start.home}: {forked.why_not}"
                 on_way(StartMethod.FORK, f"forked from a base{of_home}")
                 return forked.process
             why = "no base could fork it"

@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 from emperor import __version__
 from emperor.bases.base_process import BaseState
 from emperor.bases.bases import Bases
+from emperor.bases.request import name_of
 from emperor.linux.log_owner import read_end
 from emperor.linux.usage import Usage, proportional_memory, resident_peaks, usage
 from emperor.model.admission import Admission
 from emperor.model.authority import Caller
-from emperor.model.bases_report import Base, BasesReport, LeftOut
+from emperor.model.bases_report import Base, BasesReport, LeftOut, WithoutBase
 from emperor.model.claims import told_of_aliases
 from emperor.model.history import wake_of
 from emperor.model.lifecycle import SERVING, State
@@ -135,7 +136,15 @@ class Reporter:
     def bases_report(self) -> BasesReport:
         """The preloaded interpreters."""
         bases = self.sources.bases
-        return BasesReport(tuple(map(self._base, bases.states())), bases.why_none or None)
+        return BasesReport(
+            bases=tuple(map(self._base, bases.states())),
+            why_none=bases.why_none or None,
+            without_base=tuple(
+                WithoutBase(home.python, name_of(home.user) or None, why)
+                for home, why in bases.refused.items()
+            ),
+            why_standard=bases.why_standard or None,
+        )
 
     def _base(self, state: BaseState) -> Base:
         left_out = (LeftOut(*item) for item in sorted(state.left_out.items()))

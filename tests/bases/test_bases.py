@@ -113,7 +113,7 @@ def pid(bases: Bases) -> int:
     return state.pid
 
 
-def start(bases: Bases, order: Order = ORDER, sharing: Sharing | None = None) -> LedProcess | None:
+def start(bases: Bases, order: Order = ORDER, sharing: Sharing | str = "") -> LedProcess | None:
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
         forked = bases.start(

@@ -173,11 +173,11 @@ def test_what_the_code_of_an_app_sets_decides_too(backend: Backend, home: Path, 
 
 
 def test_an_app_may_choose_the_standard_library_alone(backend: Backend, home: Path) -> None:
-    base = shared(backend, home)
+    base, why = shared(backend, home), "bases = standard"
     text = f"[uwsgi]\nhome = {home}\nfile = {home.parent}/app.py\n[emperor]\nuid = nobody\n"
     backend.drop(THIRD, f"{text}bases = standard\n")
     assert told(backend, THIRD)["imported_by"] != base["pid"]
-    assert backend.started(THIRD) == "forked from a base"
+    assert backend.started(THIRD) == f"forked from a base, and not from one of {home}: {why}"
 
 
 # What a module does at its import, and why a base must not have it.
@@ -330,6 +330,27 @@ def test_what_pth_files_do_is_left_to_each_app(backend: Backend, home: Path) -> 
         assert told(backend, domain)["pid"]
     eventually(lambda: backend.lines("what .pth files run opens a file"), what="the refusal")
     assert not bases_of(backend, home)
+    [refused] = backend.call("GET", "/v1/bases")[1]["without_base"]
+    assert (refused["home"], refused["user"]) == (str(home), "nobody")
+    assert refused["why"].startswith("what .pth files run opens a file")
+    sleep(backend, ONE)
+    told(backend, ONE)
+    why = f"forked from a base, and not from one of {home}: {refused['why']}"
+    assert backend.started(ONE) == why
+
+
+def test_why_says_that_root_has_no_base_of_a_home(backend: Backend, home: Path) -> None:
+    drop(backend, ONE, home, user="root")
+    assert told(backend, ONE)["user"] == 0
+    why = "nothing of it is imported as root"
+    assert backend.started(ONE) == f"forked from a base, and not from one of {home}: {why}"
+
+
+def test_bases_say_why_no_virtual_environment_has_one(start: Callable[..., Backend]) -> None:
+    backend = start()
+    backend.until_base_is_ready()
+    _, answer = backend.call("GET", "/v1/bases")
+    assert answer["why_standard"] == "emperord has no STATE_DIRECTORY"
 
 
 @pytest.mark.parametrize("strike", [signal.SIGKILL, signal.SIGSTOP], ids=lambda each: each.name)
