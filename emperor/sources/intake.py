@@ -150,16 +150,12 @@ class Intake:
             return
         if vassal is not None and self._must_go(vassal, spec):
             return
+        has_changed = vassal is not None and not _is_in_service(vassal, spec, stamp)
         try:
             if vassal is None:
                 self._governor.admit(spec, stamp, text, is_good=is_good)
-                if self._logs_each:
-                    socket = spec.socket
-                    log.info("%s: listening on %s", spec.domain, socket, extra=about(spec.domain))
-                    self.on_change(spec.domain)
-            elif not _is_in_service(vassal, spec, stamp):
+            elif has_changed:
                 self._governor.revise(spec, stamp, text)
-                self.on_change(spec.domain)
         except CannotListen as error:
             before = self._problem(spec.domain)
             self._refuse_spec(spec, RefusalReason.CANNOT_LISTEN, str(error))
@@ -168,8 +164,13 @@ class Intake:
             return
         self._claims.take(spec)
         self._note_aliases(spec)
+        is_new = vassal is None and self._logs_each
+        if is_new:
+            log.info("%s: listening on %s", spec.domain, spec.socket, extra=about(spec.domain))
         if self._refusals.remove(spec.domain):
             log.info("%s is served again", spec.ini, extra=about(spec.domain))
+        if is_new or has_changed:
+            self.on_change(spec.domain)
         self.on_judged(spec.domain)
 
     def follow(self, vassal: Vassal, spec: Spec, stamp: Stamp) -> None:

@@ -65,6 +65,21 @@ def test_the_domain_of_an_ini_counts_for_more_than_an_alias() -> None:
     assert source.intake.unserved() == ["a.example.ini"], "for when b.example goes"
 
 
+def test_what_is_served_is_claimed_whatever_comes_of_telling_it() -> None:
+    source = Source()
+
+    def fail(_domain: str) -> None:
+        raise RuntimeError("a bug")
+
+    source.intake.end_scan()
+    source.intake.on_change = fail
+    with pytest.raises(RuntimeError):
+        source.intake.serve(replace(OTHER, aliases=("www.example",)), STAMP)
+    source.intake.on_change = lambda _: None
+    source.intake.serve(replace(SPEC, aliases=("www.example",)), STAMP)
+    assert source.world.governor.vassals["a.example"].spec.taken_aliases == ("www.example",)
+
+
 def test_each_alias_that_an_ini_loses_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     source = Source()
     source.intake.serve(replace(SPEC, aliases=("b.example", "c.example")), STAMP)
