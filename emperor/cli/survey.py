@@ -41,11 +41,12 @@ from emperor.model.survey import (
 )
 from emperor.registry.access import load_access
 from emperor.sources.files import read_ini
+from emperor.uwsgi.emperor_section import overridden
 from emperor.uwsgi.identity import ROOT, identity_of
 from emperor.uwsgi.ini import parse
 from emperor.uwsgi.users import users_of
 
-_OPERATORS = "emperor"
+_STATE = Path("/var/lib/emperord")
 _CONSOLE = Path("/run/emperord-console.sock")
 _SECONDS = 20.0
 
@@ -61,7 +62,7 @@ def survey_of(run_dir: Path, settings: Settings, uwsgi: Path) -> Survey:
         inis=tuple(_inis(settings)),
         sysctls=tuple(_sysctls()),
         members=_members_of(settings.socket_group),
-        operators=_members_of(_OPERATORS),
+        operators=_members_of(settings.control_group),
         nginx=_nginx(),
         unit=tuple(_unit()),
         service=_service(status) if status else None,
@@ -86,23 +87,27 @@ def _inis(settings: Settings) -> Iterator[IniFile]:
     for path in paths:
         try:
             info = path.stat()
-            user = _user(path, accounts, settings)
+            user, start_timeout = _app(path, accounts, settings)
         except OSError:
             continue
-        yield IniFile(path.name, user, others_may_write(info, path))
+        yield IniFile(path.name, user, others_may_write(info, path), start_timeout)
 
 
-def _user(path: Path, accounts: SystemAccounts, settings: Settings) -> str | None:
-    """The user that the app runs as; None if the ini does not tell without uWSGI."""
+def _app(
+    path: Path, accounts: SystemAccounts, settings: Settings
+) -> tuple[str | None, float | None]:
+    """The user that the app runs as, None if the ini does not tell without uWSGI; and how long it
+    may take to start, None for an ini that is not served."""
     try:
         file = read_ini(str(path))
         ini = parse(file.data, path.name, str(path.parent))
         identity = identity_of(ini, file.owner, accounts, settings)
+        start_timeout = overridden(settings, ini, file.owner.uid == ROOT).start_timeout
     except BrokenIni:
-        return None
+        return None, None
     if ini.needs_uwsgi is not None and identity is None:
-        return None
-    return users_of(ini, identity or accounts.daemon, accounts).serve.user
+        return None, start_timeout
+    return users_of(ini, identity or accounts.daemon, accounts).serve.user, start_timeout
 
 
 def _status(run_dir: Path) -> EmperorStatus | None:
@@ -149,11 +154,19 @@ def _paths(settings: Settings, config: str, uwsgi: Path) -> Iterator[CheckedPath
         *((python.binary, f"the uWSGI of Python {python.name}") for python in settings.pythons),
         *((Path(word), "provision-command") for word in settings.provision_command[:1]),
         (Path("/etc/nginx/emperord"), "what nginx includes"),
+        (_STATE, "what emperord keeps over a reboot"),
+    )
+    secrets = (
+        (settings.run_dir / "emperord.lock", "the lock, and so can keep emperord from starting"),
+        (_STATE / "history.db", "what visitors have asked for"),
     )
     for path, role in roles:
         with suppress(OSError):
             if path is not None:
                 yield _checked(str(path), role)
+    for path, role in secrets:
+        with suppress(OSError):
+            yield _checked(str(path), role, is_secret=True)
 
 
 def _of_registry(settings: Settings) -> Iterator[CheckedPath]:

@@ -112,6 +112,12 @@ def _inis(survey: Survey) -> Iterator[Remark]:
     ):  # fmt: skip
         if inis:
             yield _open(f"{text} {inis}", cure)
+    group = survey.settings.control_group
+    if inis := _names(survey.inis, lambda ini: ini.user in survey.operators):
+        yield _open(
+            f"an app runs as a member of {group}, which may do all that emperorctl can, by {inis}",
+            f"give it a user of its own, or gpasswd -d USER {group}",
+        )
     user = survey.nginx.user if survey.nginx else ""
     if user and (inis := _names(survey.inis, lambda ini: ini.user == user)):
         yield _open(
@@ -147,8 +153,9 @@ def _accounts(survey: Survey) -> Iterator[Remark]:
             "set socket-group to a group of nginx's",
         )
     if survey.operators:
-        yield _note(f"members of emperor may do all that emperorctl can: {_some(survey.operators)}",
-                    "gpasswd -d USER emperor, if one of them should not")  # fmt: skip
+        group = survey.settings.control_group
+        yield _note(f"members of {group} may do all that emperorctl can: {_some(survey.operators)}",
+                    f"gpasswd -d USER {group}, if one of them should not")  # fmt: skip
 
 
 def _nginx(survey: Survey) -> Iterator[Remark]:
@@ -189,6 +196,12 @@ def _nginx(survey: Survey) -> Iterator[Remark]:
             f"nginx waits {format_duration(asks)} for an app, which may take"
             f" {format_duration(starts)} to start: its visitors get 504",
             "raise proxy_read_timeout of @fallback, or lower start-timeout",
+        )
+    elif inis := _names(survey.inis, lambda ini: asks <= (ini.start_timeout or 0)):
+        yield _open(
+            f"nginx waits {format_duration(asks)} for an app, and its start-timeout is no shorter"
+            f" in {inis}: its visitors get 504",
+            "raise proxy_read_timeout of @fallback, or lower start-timeout there",
         )
 
 

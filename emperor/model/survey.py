@@ -33,11 +33,13 @@ class CheckedSocket:
 @dataclass(frozen=True, slots=True)
 class IniFile:
     """An ini of the folder. `user` is the name of the user that the app runs as, as far as the ini
-    tells without uWSGI; `is_open`: other users can write it."""
+    tells without uWSGI; `is_open`: other users can write it. `start_timeout` is how many seconds
+    the app may take to start, None for one that is not served."""
 
     name: str
     user: str | None
     is_open: bool
+    start_timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,31 @@ signers-file = {folder}/signers
 """
 
 
+def test_a_lock_that_every_user_can_hold_is_seen() -> None:
+    with public_folder() as folder:
+        lock = folder / "emperord.lock"
+        lock.touch(mode=0o644)
+
+        def found() -> str:
+            survey = survey_of(folder, settings(run_dir=str(folder)), Path("/usr/bin/true"))
+            return "".join(remark.text for remark in examine(survey))
+
+        told = f"every user can read {lock}, the lock, and so can keep emperord from starting"
+        assert told in found()
+        lock.chmod(0o600)
+        assert told not in found()
+
+
+def test_how_long_an_app_may_take_is_seen() -> None:
+    with public_folder() as folder:
+        text = "[uwsgi]\nfile = app.py\n[emperor]\nuid = nobody\ngid = nogroup\n"
+        (folder / "a.example.ini").write_text(f"{text}start-timeout = 400s\n")
+        (folder / "b.example.ini").write_text(text)
+        known = settings(vassals_dir=str(folder))
+        survey = survey_of(folder, known, Path("/usr/bin/true"))
+        assert [ini.start_timeout for ini in survey.inis] == [400.0, 60.0]
+
+
 def test_a_key_to_the_registry_that_every_user_can_read_is_seen() -> None:
     with public_folder() as folder:
         key, signers = folder / "b.key", folder / "signers"

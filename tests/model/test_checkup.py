@@ -98,6 +98,11 @@ OPEN, NOTE = Weight.OPEN, Weight.NOTE
         (replace(GOOD, paths=(SECRET,)), OPEN, "every user can read /r.key, the key"),
         (replace(GOOD, paths=(replace(SECRET, is_open=False),)), None, ""),
         (replace(GOOD, inis=(ini("b.ini", "bob", True),)), OPEN, "other users can write b.ini"),
+        (
+            replace(GOOD, inis=(IniFile("b.ini", "ann", False, 300.0),)), OPEN,
+            "nginx waits 5m for an app, and its start-timeout is no shorter in b.ini",
+        ),
+        (replace(GOOD, inis=(IniFile("b.ini", "ann", False, 299.0),)), None, ""),
         (replace(GOOD, inis=(ini("b.ini", "root"),)), OPEN, "an app runs as root by b.ini"),
         (
             replace(GOOD, inis=tuple(ini(f"{n}.ini", "www-data") for n in range(5))), OPEN,
@@ -110,7 +115,7 @@ OPEN, NOTE = Weight.OPEN, Weight.NOTE
         ),
         (replace(GOOD, members=("ann",), nginx=None, inis=()), None, ""),
         (replace(GOOD, members=()), OPEN, "nginx's user www-data is not in www-data"),
-        (replace(GOOD, operators=("ann",)), NOTE, "may do all that emperorctl can: ann"),
+        (replace(GOOD, operators=("bob",)), NOTE, "may do all that emperorctl can: bob"),
         (replace(GOOD, nginx=NginxFacts("unknown directive")), OPEN, "unknown directive"),
         (replace(GOOD, nginx=replace(NGINX, user="root")), OPEN, "nginx's workers run as root"),
         (replace(GOOD, nginx=replace(NGINX, trusted=("127.0.0.0/8",))), OPEN, "127.0.0.0/8"),
@@ -192,6 +197,15 @@ def test_one_thing_out_of_order_is_one_remark(
         assert weight in (None, remark.weight)
 
 
+def test_an_app_of_an_operator_is_told_and_the_operators_too() -> None:
+    known = read_settings("", "", {"control-group": "staff"})
+    remarks = examine(replace(GOOD, settings=known, operators=("ann", "bob")))
+    assert [remark.text for remark in remarks] == [
+        "an app runs as a member of staff, which may do all that emperorctl can, by a.example.ini",
+        "members of staff may do all that emperorctl can: ann, bob",
+    ]
+
+
 def test_what_is_open_comes_first() -> None:
-    remarks = examine(replace(GOOD, swap_bytes=0, operators=("ann",), uwsgi_version=""))
+    remarks = examine(replace(GOOD, swap_bytes=0, operators=("bob",), uwsgi_version=""))
     assert [remark.weight for remark in remarks] == [OPEN, NOTE, NOTE]
