@@ -2,16 +2,20 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 _MOST_BYTES = 1 << 20
 # Whoever may read the file may lock it, and then no daemon starts.
 _MODE = 0o600
+_NAME = "emperord.lock"
 
 
 class AlreadyRunning(Exception):
-    """Another daemon serves this run-dir; the message names its pid."""
+    """Another daemon serves this run-dir, or a process that it has left has its lock; the message
+    names its pid."""
 
 
 class RunLock:
@@ -36,16 +40,24 @@ class RunLock:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            pid = os.read(self._fd, 32).decode(errors="replace").partition("\n")[0] or "unknown"
+            why = self._why_held()
             os.close(self._fd)
-            raise AlreadyRunning(
-                f"cannot start: emperord with pid {pid} already serves {self._run_dir}"
-            ) from error
+            raise AlreadyRunning(f"cannot start: {why}") from error
         _write(self._fd, str(os.getpid()), _note(self._fd))
         return self
 
+    def _why_held(self) -> str:
+        writer = os.read(self._fd, 32).decode(errors="replace").partition("\n")[0]
+        pids = [str(pid) for pid in _holders(os.fstat(self._fd).st_ino)]
+        if writer in pids or not pids:
+            return f"emperord with pid {writer or 'unknown'} already serves {self._run_dir}"
+        return (
+            f"pid {pids[0]} holds {self._run_dir / _NAME}, and has it from emperord with pid"
+            f" {writer or 'unknown'}, which is gone; end it by `kill -9 {pids[0]}`"
+        )
+
     def _open(self) -> int:
-        path, fd = self._run_dir / "emperord.lock", self._held
+        path, fd = self._run_dir / _NAME, self._held
         if fd is not None and not (path.exists() and os.path.samestat(os.fstat(fd), path.stat())):
             os.close(fd)
             fd = None
@@ -66,7 +78,7 @@ class Note:
     which stays when the daemon stops."""
 
     def __init__(self, run_dir: Path) -> None:
-        self._path = run_dir / "emperord.lock"
+        self._path = run_dir / _NAME
 
     def read(self) -> str:
         """The words; none where they cannot be read."""
@@ -87,6 +99,27 @@ class Note:
             _write(fd, first, words)
         finally:
             os.close(fd)
+
+
+def _holders(inode: int) -> Iterator[int]:
+    """The pids of the processes with a descriptor that holds the lock. The kernel's list of locks
+    (/proc/locks) names the one that took it, and leaves it out once that is dead."""
+    for process in os.listdir("/proc"):
+        with suppress(OSError):  # it is gone
+            if process.isdecimal() and _holds(process, inode):
+                yield int(process)
+
+
+def _holds(process: str, inode: int) -> bool:
+    for fd in os.listdir(f"/proc/{process}/fd"):
+        with suppress(OSError):
+            # Its target is not touched, which may be on a server that does not answer.
+            if _NAME not in os.readlink(f"/proc/{process}/fd/{fd}"):
+                continue
+            lines = Path(f"/proc/{process}/fdinfo/{fd}").read_text().splitlines()
+            if any(line.startswith("lock:") and f":{inode} " in line for line in lines):
+                return True
+    return False
 
 
 def _note(fd: int) -> str:

@@ -1,6 +1,8 @@
 """Two daemons, one run-dir."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,21 +12,23 @@ from pathlib import Path
 import pytest
 
 from emperor.linux.lock import AlreadyRunning, RunLock
+from tests.eventually import eventually
 
 HOLDER = """
-import sys, pathlib
+import os, sys, pathlib
 from emperor.linux.lock import RunLock
-with RunLock(pathlib.Path(sys.argv[1])):
+with RunLock(pathlib.Path(sys.argv[1])) as lock:
+    exec(sys.argv[2])
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
 @contextmanager
-def holder(run_dir: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Another process that holds the lock until its stdin ends."""
+def holder(run_dir: Path, code: str = "") -> Iterator["subprocess.Popen[bytes]"]:
+    """Another process that holds the lock until its stdin ends, and runs that code then."""
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, run_dir], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", HOLDER, run_dir, code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"
@@ -45,6 +49,28 @@ def test_a_daemon_that_was_killed_leaves_no_lock_behind(tmp_path: Path) -> None:
         first.kill()
     with RunLock(tmp_path):
         assert (tmp_path / "emperord.lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_who_has_the_lock_of_a_dead_daemon_is_named(tmp_path: Path) -> None:
+    with holder(tmp_path, "os.set_inheritable(lock.fd, True); os.system('sleep 1000 &')") as first:
+        first.kill()
+        first.wait()
+        message = rf"pid (\d+) holds {tmp_path}/emperord.lock, .* pid {first.pid}, which is gone"
+        with pytest.raises(AlreadyRunning, match=message) as error, RunLock(tmp_path):
+            pass
+        [pid] = re.findall(r"kill -9 (\d+)", str(error.value))
+        assert Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
+        os.kill(int(pid), signal.SIGKILL)
+    eventually(lambda: is_free(tmp_path), what="the lock is free")
+
+
+def is_free(run_dir: Path) -> bool:
+    """Whether a daemon can take the lock."""
+    try:
+        with RunLock(run_dir):
+            return True
+    except AlreadyRunning:
+        return False
 
 
 def test_nobody_else_may_lock_the_file(tmp_path: Path) -> None:
@@ -96,6 +122,6 @@ def test_a_lock_on_a_file_that_is_gone_is_taken_anew(tmp_path: Path) -> None:
     first.__enter__()
     (tmp_path / "emperord.lock").unlink()
     with RunLock(tmp_path, first.fd):
-        command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+        command = [sys.executable, "-c", HOLDER, str(tmp_path), ""]
         output = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False).stderr
         assert "already serves" in output
