@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -180,6 +181,36 @@ def test_without_control_groups_helpers_end_by_their_marks(ungrouped: Backend) -
     eventually(lambda: left(ungrouped, "other"), what="the helper runs")
     assert ungrouped.call("POST", "/v1/vassals/b.example/sleep")[0] == 200
     eventually(lambda: not left(ungrouped, "other"), what="the helper is gone after a nap")
+
+
+HIDDEN = ("forked twice", "without an environment")
+
+
+@pytest.mark.parametrize("how", HIDDEN)
+@pytest.mark.parametrize("end", ["its ini is gone", "another owner"])
+def test_without_groups_no_helper_outlives_its_ini(ungrouped: Backend, end: str, how: str) -> None:
+    start(ungrouped, attach_daemon=helper(ungrouped, "job", SCRIPTS[how]))
+    if end == "another owner":
+        os.chown(ungrouped.vassals / "a.example.ini", 65534, 65534)
+        ungrouped.until("a.example", "parked")
+    else:
+        ungrouped.remove("a.example")
+        ungrouped.until("a.example", None)
+    eventually(lambda: not left(ungrouped, "job"), what="the helper is gone")
+
+
+@pytest.mark.parametrize("how", HIDDEN)
+def test_without_groups_no_helper_outlives_a_failed_start(ungrouped: Backend, how: str) -> None:
+    ungrouped.expect("a.example: starting .* did not accept within 5 s")
+    starter = helper(ungrouped, "job", SCRIPTS[how])
+    ini = ungrouped.ini("a.example", hook_pre_app=f"exec:{starter} &", env="BOOT_SECONDS=1000")
+    ungrouped.drop("a.example", f"{ini}[emperor]\nstart-timeout = 5\n")
+    ungrouped.until("a.example", "parked")
+    with ThreadPoolExecutor(1) as visitor:
+        reply = visitor.submit(ungrouped.get, "a.example")
+        eventually(lambda: left(ungrouped, "job"), what="the helper runs")
+        assert reply.result().status == 503
+    eventually(lambda: not left(ungrouped, "job"), what="the helper is gone")
 
 
 def test_a_fresh_restart_ends_all_and_has_another_socket(backend: Backend) -> None:
