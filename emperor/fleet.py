@@ -82,10 +82,12 @@ class Fleet:
 
     async def close(self) -> None:
         """All apps have ended: other machines may run them."""
-        if self._once:
-            await self._once.stop()
-        if self.link:
-            await self.link.close()
+        try:
+            if self._once:
+                await self._once.stop()
+        finally:
+            if self.link:
+                await self.link.close()
 
 
 def _link_of(settings: Settings, tasks: asyncio.TaskGroup) -> "Link | None":

@@ -17,6 +17,7 @@ from emperor.failure import CannotStart
 from emperor.fair_cpu import fair_cpu_of
 from emperor.fleet import Fleet
 from emperor.gc_freeze import frozen_objects
+from emperor.guarded import in_turn
 from emperor.handover.gate import Gate
 from emperor.handover.upgrade import Handover
 from emperor.linux.accounts import SystemAccounts
@@ -330,26 +331,34 @@ class Service:
                     server.take(connection)
 
     async def _shut_down(self, hurry: asyncio.Event) -> None:
-        """Answer all who are held, and return when the last process has ended."""
-        self._fair_cpu.close()
-        self._background_work.close()
-        self.health.stop()
-        await self._fleet.leave()
-        self._activation.stop()
-        self._registry.stop()
-        self.notices.close()
-        kept = self._folder.close()
-        await stop_all(self._governor, hurry, self._expect_exits)
-        await self._fleet.close()
-        self._status_line.cancel()
-        await kept
-        await self._bases.close()
-        await self.history.close()
-        await asyncio.to_thread(self._groups.close)
+        """Answer all who are held, and return when the last process has ended. A fault in one step
+        skips no other: no app may outlive the daemon, and no machine of the fleet wait for it."""
+        kept: list[Awaitable[None]] = []
+        await in_turn(
+            log,
+            ("let tenants have the CPU", self._fair_cpu.close),
+            ("end the work in the background", self._background_work.close),
+            ("answer probes that it stops", self.health.stop),
+            ("leave the fleet", self._fleet.leave),
+            ("answer the requests that are held", self._activation.stop),
+            ("stop following the registry", self._registry.stop),
+            ("keep the notices", self.notices.close),
+            ("keep the good inis", lambda: kept.append(self._folder.close())),
+            ("stop the apps", partial(stop_all, self._governor, hurry, self._expect_exits)),
+            ("give up its apps that run once in the fleet", self._fleet.close),
+            ("end the status line", self._status_line.cancel),
+            ("keep the good inis", lambda: asyncio.gather(*kept)),
+            ("end the bases", self._bases.close),
+            ("write the rest of the history", self.history.close),
+            ("remove the control groups", partial(asyncio.to_thread, self._groups.close)),
+            ("kill what the apps have left", self._kill_orphans),
+            ("tell systemd that it has stopped", partial(self._notifier.status, "stopped")),
+        )
+        log.info("stopped")
+
+    async def _kill_orphans(self) -> None:
         if killed := await asyncio.to_thread(self._reaper.end):
             log.info("killed %d processes that the apps have left", killed)
-        self._notifier.status("stopped")
-        log.info("stopped")
 
     def _expect_exits(self, stopping: Collection[Child]) -> None:
         if stopping:

@@ -90,6 +90,33 @@ def test_an_error_after_it_was_ready_has_its_traceback(folder: Path) -> None:
     assert daemon.lines('File "<string>", line 6, in fail')
 
 
+FAILING_TO_STOP = """\
+from emperor.daemon import main
+from emperor.fair_cpu import FairCpu
+from emperor.web.history import HistoryAccess
+
+def fail(part):
+    raise OSError(5, "nobody foresaw this")
+
+FairCpu.close = HistoryAccess.close = fail
+main()
+"""
+
+
+def test_a_fault_in_a_stop_skips_no_other_step(folder: Path) -> None:
+    daemon = Daemon(folder)
+    daemon.launch = lambda command, stderr: subprocess.Popen(
+        [sys.executable, "-c", FAILING_TO_STOP, *command[1:]], stderr=stderr
+    )
+    faults = "cannot let tenants have the CPU", "cannot write the rest of the history"
+    daemon.expect(f"ERROR ({'|'.join(faults)}): a fault in emperord")
+    daemon.expect("^(Traceback|  |OSError: .*nobody foresaw this)")
+    with daemon:
+        daemon.drop("a.example", daemon.ini("a.example", idle="0"))
+        daemon.until("a.example", "running")
+    assert all(daemon.lines(fault) for fault in faults)
+
+
 def test_its_sockets_let_in_whom_they_should(backend: Backend) -> None:
     backend.add("a.example")
     activate = (backend.run_dir / "activate.sock").stat()
