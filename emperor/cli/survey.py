@@ -18,6 +18,7 @@ from emperor import __version__
 from emperor.cli.client import connect
 from emperor.cli.failure import Failed
 from emperor.cli.records import parse as parse_record
+from emperor.cli.survey_disks import lacking
 from emperor.cli.survey_groups import cannot_yield, controllers
 from emperor.config import DEFAULT_CONFIG
 from emperor.linux.accounts import SystemAccounts
@@ -72,6 +73,8 @@ def survey_of(run_dir: Path, settings: Settings, uwsgi: Path) -> Survey:
         agent=_agent(),
         cannot_yield=cannot_yield(),
         apps_unit=tuple(_apps_unit()),
+        lacking=lacking(settings.log_dir, run_dir),
+        has_python=_has_python(uwsgi, settings.vassal_defaults),
         nginx_oom_score=_nginx_oom_score(status.pid if status else None),
     )
 
@@ -300,6 +303,16 @@ def _uwsgi_version(uwsgi: Path) -> str:
     """The version of this uWSGI, empty if it does not run."""
     done = _run(str(uwsgi), "--version")
     return done.stdout.strip() if done and done.returncode == 0 else ""
+
+
+def _has_python(uwsgi: Path, defaults: Path | None) -> bool:
+    """Whether this uWSGI knows Python's options, or the defaults of all inis load a plugin."""
+    done = _run(str(uwsgi), "--help")
+    if done is None or "--wsgi-file" in done.stdout:
+        return True
+    with suppress(OSError):
+        return defaults is not None and "plugin" in defaults.read_text(errors="replace")
+    return False
 
 
 def _open_files_of(pid: int) -> int | None:

@@ -15,7 +15,7 @@ from emperor.linux.append_only import changeable, unset_append_only
 from emperor.linux.processes import open_log
 from emperor.model.ports import CannotLaunch
 
-_MARK = "trusted.emperord.uid"
+MARK = "trusted.emperord.uid"
 # When its app has misused it, by time(2).
 _MISUSED = "trusted.emperord.misuse"
 # A tenant can have its app started again at any time, and the app would go on at once.
@@ -184,7 +184,7 @@ def _file(info: os.stat_result) -> tuple[int, int]:
 
 def _owner(fd: int) -> int | None:
     with suppress(OSError, ValueError):
-        return int(os.getxattr(fd, _MARK))
+        return int(os.getxattr(fd, MARK))
     return None
 
 
@@ -198,4 +198,4 @@ def _closed_for(fd: int) -> float:
 
 
 def _mark(fd: int, uid: int) -> None:
-    os.setxattr(fd, _MARK, str(uid).encode())
+    os.setxattr(fd, MARK, str(uid).encode())

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 from emperor.model.duration import format_duration
 from emperor.model.expected_values import OF_APPS_UNIT, OF_SYSCTLS, OF_UNIT, Expected, Weight
-from emperor.model.survey import IniFile, Survey, Value
+from emperor.model.survey import Ability, IniFile, Survey, Value
 
 _MOST_NAMES = 3
 # A running vassal needs a few descriptors, and a parked vassal one.
@@ -64,6 +64,7 @@ def examine(survey: Survey) -> list[Remark]:
         *_service(survey),
         *_agent(survey),
         *_machine(survey),
+        *_disks(survey),
     ]
     return sorted(found, key=lambda remark: remark.weight is not Weight.OPEN)
 
@@ -279,6 +280,12 @@ def _machine(survey: Survey) -> Iterator[Remark]:
         yield _open(
             f"uWSGI is {version}, which emperord is not written for", "install 2.0.26 or newer"
         )
+    elif not survey.has_python:
+        yield _note(
+            "uWSGI has no plugin for Python built in, so each ini has to load one",
+            "write `plugins = python3` into the file of vassal-defaults, or use the uWSGI that"
+            " comes with emperord",
+        )
     yield from _controllers(survey)
     backlog = survey.settings.backlog
     somaxconn = next((v.text for v in survey.sysctls if v.name == "net.core.somaxconn"), "")
@@ -298,6 +305,23 @@ def _machine(survey: Survey) -> Iterator[Remark]:
     if survey.swap_bytes == 0:
         yield _note("there is no swap: what sleeping processes do not use stays in memory",
                     "add swap, or zram")  # fmt: skip
+
+
+def _disks(survey: Survey) -> Iterator[Remark]:
+    settings = survey.settings
+    for ability, weight, cost, place in (
+        (Ability.APPEND_ONLY, Weight.OPEN,
+         "an app can erase, stretch and rewrite its log", f"log-dir {settings.log_dir}"),
+        (Ability.MARKS, Weight.NOTE,
+         "no tenant can read the log of its app", f"log-dir {settings.log_dir}"),
+        (Ability.ACCESS_LISTS, Weight.NOTE,
+         "the copy of an ini belongs to the user of its app", f"run-dir {settings.run_dir}"),
+    ):  # fmt: skip
+        if ability in survey.lacking:
+            yield Remark(
+                weight, f"{cost}: {place} has no {ability.value}",
+                "use a file system with these, such as ext4 or xfs, with all rights of root",
+            )  # fmt: skip
 
 
 def _controllers(survey: Survey) -> Iterator[Remark]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from emperor.model.settings import Settings
 
@@ -83,6 +84,14 @@ class Agent:
     is_alone: bool
 
 
+class Ability(Enum):
+    """What emperord uses of a file system."""
+
+    APPEND_ONLY = "append-only files"
+    MARKS = "attributes for root"
+    ACCESS_LISTS = "access lists"
+
+
 @dataclass(frozen=True, slots=True)
 class Survey:
     """All that `emperorctl doctor` has seen of a machine. `members` are the users in the sockets'
@@ -92,7 +101,8 @@ class Survey:
     can. `nginx_oom_score` is what is added to the score by which the kernel chooses a process to
     kill without memory (proc_pid_oom_score_adj(5)); None where systemd runs no nginx. `unit` and
     `apps_unit` are properties of emperord.service and of emperord-apps.service, that one's only
-    where systemd runs the daemon."""
+    where systemd runs the daemon. `lacking` is what the file systems of log-dir and run-dir cannot
+    do. `has_python`: uWSGI has its plugin for Python, or `vassal-defaults` names one."""
 
     settings: Settings
     version: str
@@ -112,6 +122,8 @@ class Survey:
     cannot_yield: str = ""
     nginx_oom_score: int | None = None
     apps_unit: Sequence[Value] = ()
+    lacking: frozenset[Ability] = frozenset()
+    has_python: bool = True
 
     @property
     def is_balancer(self) -> bool:

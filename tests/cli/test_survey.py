@@ -3,7 +3,10 @@
 from pathlib import Path
 
 from emperor.cli.survey import survey_of
+from emperor.cli.survey_disks import lacking
 from emperor.model.checkup import examine
+from emperor.model.survey import Ability
+from tests.faults.disks import disk, mounted
 from tests.supervisor.world import settings
 from tests.traces import public_folder
 
@@ -29,6 +32,33 @@ def test_a_lock_that_every_user_can_hold_is_seen() -> None:
         assert told in found()
         lock.chmod(0o600)
         assert told not in found()
+
+
+def test_a_uwsgi_without_python_is_seen() -> None:
+    with public_folder() as folder:
+        uwsgi, defaults = folder / "uwsgi", folder / "defaults.ini"
+        uwsgi.write_text("#!/bin/sh\necho 2.0.28\n")
+        uwsgi.chmod(0o755)
+        defaults.touch()
+        known = settings(vassals_dir=str(folder / "inis"), vassal_defaults=str(defaults))
+        assert not survey_of(folder, known, uwsgi).has_python
+        defaults.write_text("[uwsgi]\nplugins = python3\n")
+        assert survey_of(folder, known, uwsgi).has_python
+        defaults.write_text("")
+        uwsgi.write_text("#!/bin/sh\necho '--wsgi-file    load .wsgi file'\n")
+        assert survey_of(folder, known, uwsgi).has_python
+
+
+def test_what_a_file_system_lacks_is_seen(tmp_path: Path) -> None:
+    with disk(tmp_path / "ext4", tmp_path / "image", 8 << 20):
+        able = tmp_path / "ext4"
+        assert lacking(able, able) == frozenset()
+        assert [path.name for path in able.iterdir()] == ["lost+found"]
+        with mounted(able / "lost+found", "-t", "ramfs", "ramfs"):
+            unable = able / "lost+found"
+            assert lacking(unable, able) == {Ability.APPEND_ONLY, Ability.MARKS}
+            assert lacking(able, unable) == {Ability.ACCESS_LISTS}
+            assert lacking(unable / "none", unable / "none") == frozenset()
 
 
 def test_how_long_an_app_may_take_is_seen() -> None:

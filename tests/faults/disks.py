@@ -16,7 +16,7 @@ _EXT4_SHUTDOWN, _NOTHING_MORE_IS_WRITTEN = 0x8004587D, 2
 def memory(place: Path, options: str) -> Iterator[None]:
     """A tmpfs at `place`."""
     place.mkdir()
-    with _mounted(place, "-t", "tmpfs", "-o", options, "tmpfs"):
+    with mounted(place, "-t", "tmpfs", "-o", options, "tmpfs"):
         yield
 
 
@@ -28,7 +28,7 @@ def disk(place: Path, image: Path, size: int, of_root: int = 0) -> Iterator[None
     with image.open("wb") as file:
         file.truncate(size)
     subprocess.run(["mkfs.ext4", "-q", "-F", "-m", str(of_root), image], check=True)
-    with _mounted(place, "-t", "ext4", "-o", "loop", image):
+    with mounted(place, "-t", "ext4", "-o", "loop", image):
         yield
 
 
@@ -84,7 +84,8 @@ def cut_the_power(place: Path, image: Path) -> None:
 
 
 @contextmanager
-def _mounted(place: Path, *what: str | Path) -> Iterator[None]:
+def mounted(place: Path, *what: str | Path) -> Iterator[None]:
+    """A file system at `place`, by these arguments of mount(8)."""
     subprocess.run(["mount", *what, place], check=True)
     try:
         yield

@@ -8,6 +8,7 @@ from emperor.model.checkup import PROPERTIES, PROPERTIES_OF_APPS, SYSCTLS, exami
 from emperor.model.expected_values import Weight
 from emperor.model.settings import read_settings
 from emperor.model.survey import (
+    Ability,
     Agent,
     CheckedPath,
     CheckedSocket,
@@ -154,6 +155,19 @@ OPEN, NOTE = Weight.OPEN, Weight.NOTE
         (
             replace(GOOD, sysctls=values(GOOD_SYSCTLS, **{"net.core.somaxconn": "128"})), NOTE,
             "net.core.somaxconn is 128",
+        ),
+        (replace(GOOD, has_python=False), NOTE, "uWSGI has no plugin for Python built in"),
+        (
+            replace(GOOD, lacking=frozenset({Ability.APPEND_ONLY})), OPEN,
+            "an app can erase, stretch and rewrite its log: log-dir /var/log/emperord has no",
+        ),
+        (
+            replace(GOOD, lacking=frozenset({Ability.MARKS})), NOTE,
+            "no tenant can read the log of its app: log-dir /var/log/emperord has no attributes",
+        ),
+        (
+            replace(GOOD, lacking=frozenset({Ability.ACCESS_LISTS})), NOTE,
+            "belongs to the user of its app: run-dir /run/emperord has no access lists",
         ),
         (replace(GOOD, nginx_oom_score=0), OPEN, "may end nginx for the memory of an app"),
         (replace(GOOD, nginx_oom_score=-500), None, ""),
