@@ -198,6 +198,19 @@ def test_an_upgrade_keeps_all_bases(backend: Backend, folder: Path) -> None:
     eventually(lambda: "killed by SIGKILL" in str(backend.detail(ONE)), what="its exit is known")
 
 
+def test_why_is_true_of_a_kept_app_that_reloads_itself(backend: Backend) -> None:
+    drop(backend, ONE, APPS / "plain.py")
+    first = backend.get(ONE).text
+    upgrade(backend)
+    assert backend.started(ONE) == "forked from a base"
+    os.kill(backend.leader(ONE), signal.SIGHUP)
+    eventually(lambda: backend.get(ONE).text != first, alive=[backend.process])
+    why = "by exec, since it has reloaded itself; it was forked from a base"
+    eventually(lambda: backend.started(ONE) == why, what="why is true")
+    upgrade(backend)
+    assert backend.started(ONE) == why
+
+
 def test_a_stop_ends_what_was_kept(start: Callable[..., Backend], store: FdStore) -> None:
     backend = start(launch=store.start)
     backend.until_base_is_ready()
