@@ -22,7 +22,7 @@ from emperor.bases.program import Program
 from emperor.bases.request import Home, Request, Sharing
 from emperor.bases.root_base import RootBase
 from emperor.linux.accounts import ListedGroups
-from emperor.linux.memory import is_memory_short
+from emperor.linux.memory import is_machine_short
 from emperor.linux.processes import LedProcess, Spawner
 from emperor.model.ports import CannotLaunch, Store, StoreEntry
 from emperor.model.text import one_line
@@ -67,7 +67,7 @@ class Bases:
         environment: Mapping[str, str],
         spawner: Spawner,
         modules_of: ModulesOf | str = "nobody tells what apps import",
-        is_memory_short: Callable[[], bool] = is_memory_short,
+        is_memory_short: Callable[[], bool] = is_machine_short,
     ) -> None:
         self.why_none = program if isinstance(program, str) else ""
         self._loop = spawner.loop

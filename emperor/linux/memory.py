@@ -10,6 +10,8 @@ from emperor.linux.cgroup import V2, groups_of, hierarchies_of
 
 _SHORT = 1 / 20
 _MEMORY = "memory"
+# In v1 no limit is a large one.
+_NO_LIMIT = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,18 @@ _OF_V1 = _Files(
 )
 
 
-def is_memory_short(of_apps: Iterable[Path] = ()) -> bool:
-    """Whether less than a twentieth of it is available: of the machine, or of a group that this
-    process is in, or that is around one of the groups `of_apps`."""
-    own = [group for folder in _own_groups() for group in _around(folder)]
-    groups = {*own, *(group for folder in of_apps for group in _around(folder))}
-    return _is_machine_short() or any(map(_is_group_short, groups))
+class MemoryShortage:
+    """Tells whether less than a twentieth of the memory is available: of the machine, or of a group
+    that this process is in, or that is around one of the groups `of_apps`. Each start of an app may
+    ask, so the groups are found once."""
+
+    def __init__(self, of_apps: Iterable[Path] = ()) -> None:
+        folders = (group for folder in (*_own_groups(), *of_apps) for group in _around(folder))
+        self._groups = tuple(dict.fromkeys(folders))
+
+    def __call__(self) -> bool:
+        """Whether that is so now."""
+        return is_machine_short() or any(_is_group_short(*each) for each in self._groups)
 
 
 def memory_of(group: Path) -> int | None:
@@ -48,8 +56,9 @@ def memory_of(group: Path) -> int | None:
         return None
 
 
-def _is_machine_short() -> bool:
-    """Whether the machine has so little, as proc(5) counts that in /proc/meminfo."""
+def is_machine_short() -> bool:
+    """Whether less than a twentieth of the machine's memory is available, as proc(5) counts that in
+    /proc/meminfo."""
     with open("/proc/meminfo", encoding="ascii") as file:
         lines = (line.split() for line in file)
         kilobytes = {words[0]: int(words[1]) for words in lines}
@@ -66,22 +75,26 @@ def _own_groups() -> Iterator[Path]:
             yield from (folder for folder in found if folder is not None)
 
 
-def _around(group: Path) -> Iterator[Path]:
-    """The group, and those that it is in as far as they are seen here."""
-    yield from (each for each in (group, *group.parents) if (each / "cgroup.procs").exists())
+def _around(group: Path) -> Iterator[tuple[Path, _Files]]:
+    """The group, and those that it is in, as far as they count memory and are seen here."""
+    for each in (group, *group.parents):
+        files = _files_of(each)
+        if (each / files.limit).exists():
+            yield each, files
 
 
 def _files_of(group: Path) -> _Files:
     return _OF_V1 if (group / _OF_V1.limit).exists() else _OF_V2
 
 
-def _is_group_short(group: Path) -> bool:
-    files = _files_of(group)
-    # The root of v2 has no limit, most groups have none ("max"), and a group may be gone.
+def _is_group_short(group: Path, files: _Files) -> bool:
+    # Most groups of v2 have no limit ("max"), and a group may be gone.
     with suppress(OSError, ValueError):
         limit = int((group / files.limit).read_text())
-        used = int((group / files.used).read_text())
-        return limit - used + _stat(group, files.of_files) < _SHORT * limit
+        if limit < _NO_LIMIT:
+            lacking = _SHORT * limit - (limit - int((group / files.used).read_text()))
+            # The kernel sums up what memory.stat says.
+            return lacking > 0 and lacking > _stat(group, files.of_files)
     return False
 
 

@@ -2,14 +2,13 @@
 
 import asyncio
 import os
-from functools import partial
 from pathlib import Path
 
 from emperor.bases.bases import Bases
 from emperor.bases.demand import ModulesOf
 from emperor.bases.program import Program, own_program
 from emperor.linux.accounts import own_user
-from emperor.linux.memory import is_memory_short
+from emperor.linux.memory import MemoryShortage
 from emperor.linux.processes import Spawner
 from emperor.linux.spawn_thread import SpawnThread
 from emperor.model import spec
@@ -39,7 +38,7 @@ def uwsgi_runtime(
     environment = environment_of(own_user(), os.environ)
     boot_files = BootFiles.of(settings, os.environ)
     learned = _learned(settings, boot_files)
-    is_short = partial(is_memory_short, bounds.groups.folders(""))
+    is_short = MemoryShortage(bounds.groups.folders(""))
     bases = Bases(_program(uwsgi, settings), environment, spawner, learned, is_short)
     starter = Starter(spawner, bases, boot_files)
     runtime = Runtime(

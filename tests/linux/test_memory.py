@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from emperor.linux.memory import is_memory_short, memory_of
+from emperor.linux.memory import MemoryShortage, memory_of
 from tests.eventually import eventually
 from tests.linux.control_groups import in_group, removed
 from tests.traces import PREFIX
@@ -18,7 +18,8 @@ LIMIT = 128 << 20
 # Tells whether memory is short; takes some until it is; tells it again, and how much it has taken.
 TAKES = """
 import sys
-from emperor.linux.memory import is_memory_short
+from emperor.linux.memory import MemoryShortage
+is_memory_short = MemoryShortage()
 print(is_memory_short(), flush=True)
 taken = []
 while not is_memory_short():
@@ -50,7 +51,7 @@ def limited() -> Iterator[Path]:
 
 
 def test_the_machine_of_the_tests_has_memory_left() -> None:
-    assert not is_memory_short()
+    assert not MemoryShortage()()
 
 
 def test_the_limit_of_a_group_around_counts(limited: Path) -> None:
@@ -60,8 +61,8 @@ def test_the_limit_of_a_group_around_counts(limited: Path) -> None:
         assert process.stdout.readline() == "False\n"
         taken = int(process.stdout.readline())
         assert LIMIT / 2 < taken < LIMIT
-        assert is_memory_short([limited])
-        assert not is_memory_short([limited.parent.parent])
+        assert MemoryShortage([limited])()
+        assert not MemoryShortage([limited.parent.parent])()
         memory = memory_of(limited)
         assert memory is not None
         assert taken <= memory <= LIMIT
