@@ -61,7 +61,7 @@ def test_the_console_names_the_causes_of_failures(backend: Backend) -> None:
     assert re.search(r"root memory-max [1-9]", overview)
     assert re.search("The last 60 minutes: [3-9] starts, [1-9] failure", overview)
 
-    assert re.search(r"Slow to start .* slow.example 1\.\d s its next start will tell", overview)
+    assert re.search(r"Slow to start .* slow.example \d\.\d s its next start will tell", overview)
 
     missing = page(backend, "vassals/missing.example")
     assert "What is wrong cannot load the app: ModuleNotFoundError" in missing
@@ -71,7 +71,7 @@ def test_the_console_names_the_causes_of_failures(backend: Backend) -> None:
     assert status["memory_peak_bytes"] > 1 << 20
     assert backend.detail("missing.example")["status"]["memory_peak_bytes"] is None
     slow = page(backend, "vassals/slow.example")
-    assert re.search(r"Its last start took 1\.\d s, \d\d % of it in the phase load", slow)
+    assert re.search(r"Its last start took \d\.\d s, \d+ % of it in the phase load", slow)
     assert "by a hit from 127.0.0.1 for GET /checkout goat/1.0 <b>" in slow
     assert "waiting for db7.internal" in slow
     assert "Its next start will tell which modules take the time" in slow
@@ -79,8 +79,8 @@ def test_the_console_names_the_causes_of_failures(backend: Backend) -> None:
     status, _ = backend.call("POST", "/v1/vassals/slow.example/restart")
     assert status == 200
     slow = page(backend, "vassals/slow.example")
-    assert re.search(r"It starts slowly .* 1\.\d s \(\d+ %\) in ledger", slow)
-    assert re.search(r"slow.example 1\.\d s 1\.\d s \(\d+ %\) in ledger", page(backend))
+    assert re.search(r"It starts slowly .* \d\.\d s \(\d+ %\) in ledger", slow)
+    assert re.search(r"slow.example \d\.\d s \d\.\d s \(\d+ %\) in ledger", page(backend))
     # The slowest stands first in the list.
     [first, *_] = re.findall(
         r"(\w+)\.example (?:running|parked)", page(backend, "vassals?sort=wake")

@@ -61,6 +61,9 @@ class Two:
         for each in self.daemons:
             text = each.ini(DOMAIN, f"{self.folder}/app.py", idle=idle, **options)
             each.drop(DOMAIN, f"{text}[emperor]\n{once}\n")
+        # Somebody who comes before it is read is told that there is no such site.
+        for each in self.daemons:
+            eventually(lambda: each.state(DOMAIN), what="the ini is read")  # noqa: B023
 
     def running(self) -> list[Daemon]:
         """Those on which the app runs."""

@@ -105,6 +105,7 @@ def test_a_new_version_keeps_the_process_and_the_apps(
     assert backend.get("a.example").status == backend.get("b.example").status == 200
 
 
+@pytest.mark.bases
 def test_another_version_makes_its_own_base(backend: Backend, installation: Installation) -> None:
     backend.until_base_is_ready()
     before = {base.pid for base in backend.bases()}
