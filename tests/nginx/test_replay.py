@@ -211,7 +211,8 @@ async def test_a_reply_that_ends_none_becomes_502(nginx: Nginx, warm: App, statu
     """Otherwise a proxy that shares its connection could take the next reply, to the visitor of
     another site, for its end. So that connection ends too."""
     nginx.expect(rf"the app of {HOST} answered {int(status[:3])}, which ends no reply")
-    request = Request(HOST, "/status?" + quote_plus(status))
+    headers = {"Upgrade": "odd"}  # without a word of it in Connection, it asks for nothing
+    request = Request(HOST, "/status?" + quote_plus(status), headers=headers)
     reply = await asyncio.to_thread(ask, nginx.port, request)
     assert (reply.status, reply.text) == (
         502, "The application answered with a status below 200.\n",
