@@ -15,6 +15,8 @@ from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants, groups
 from tests.eventually import eventually
 
 MINE, HERS = "mallory.example", "alice.example"
+# What the daemon has open for an app that runs: its pipe, its pidfd and what it shares with it.
+APP_FDS = 4
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -135,3 +137,17 @@ def test_no_lock_of_mallorys_keeps_a_daemon_from_starting(tenants: Tenants) -> N
         tenants.crash()
         assert tenants.get(HERS).status == 200
         assert holder.poll() is None
+
+
+def test_an_app_with_all_its_descriptors_costs_nobody_one(tenants: Tenants) -> None:
+    domain, other = "hoarder.example", "sleeper.example"
+    tenants.host(MALLORY, domain, "hoarder.py")
+    tenants.host(ALICE, other)
+    before = tenants.fds
+    assert int(tenants.get(domain).text) > 1000
+    assert tenants.get(HERS).status == 200
+    assert tenants.get(other).status == 200, "an app of a neighbour can start"
+    assert tenants.fds <= before + 2 * APP_FDS
+    for each in (domain, other):
+        tenants.remove(each)
+        tenants.until(each, None)

@@ -21,6 +21,7 @@ SLOW, SIBLING, HERS = "slow.example", "sibling.example", "alice.example"
 ATTACKER, VISITOR = "127.0.0.66", "127.0.0.77"
 # nginx/emperord/held.conf.
 SHARE = 100
+HALF_REQUESTS = 3000
 
 
 async def _knock(port: int, host: str, headers: str = "") -> tuple[int, str]:
@@ -141,3 +142,24 @@ async def test_made_up_hosts_fill_no_error_log(tenants: Tenants) -> None:
     replies = await asyncio.gather(*(_knock(tenants.nginx.port, host) for host in hosts))
     assert Counter(status for status, _ in replies) == {404: 50}
     assert tenants.nginx.error_lines() == before
+
+
+async def test_half_requests_keep_nobody_from_a_site(tenants: Tenants) -> None:
+    domain = "half.example"
+    tenants.host(ALICE, domain)
+    halves = []
+    for _ in range(HALF_REQUESTS):
+        halves.append(await _connect(tenants.nginx.port))
+        halves[-1].write(f"GET / HTTP/1.1\r\nHost: {domain}\r\nX-Half: ".encode())
+    reply = await asyncio.to_thread(ask, tenants.nginx.port, Request(domain), VISITOR)
+    assert reply.status == 200, "it wakes"
+    assert not any(half.is_closing() for half in halves), "they still wait"
+    for half in halves:
+        half.transport.abort()
+    tenants.remove(domain)
+    await asyncio.to_thread(tenants.until, domain, None)
+
+
+async def _connect(port: int) -> asyncio.StreamWriter:
+    _, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(ATTACKER, 0))
+    return writer
