@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.slow_files import slow_files
-from tests.attacks.tenants import ALICE, MALLORY, Tenants
+from tests.attacks.tenants import ALICE, MALLORY, UIDS, Tenants
 from tests.backend import with_state
 from tests.eventually import eventually
 from tests.nginx_server import Nginx
@@ -160,5 +160,125 @@ def test_a_spare_within_execve_holds_nobody_up(tenants: Tenants, folder: Path, h
             assert tenants.call("GET", "/v1/bases")[0] == 200
     # Only now does the kernel end them.
     for domain in (ONE, OTHER, HERS):
+        tenants.remove(domain)
+        tenants.until(domain, None)
+
+
+# Notes whom it runs as, in every Python of that virtual environment.
+NOTES = """\
+import os
+with open({!r}, "a") as file:
+    file.write(f"{{os.readlink('/proc/self')}} {{os.getuid()}} {{os.geteuid()}}\\n")
+"""
+TELLS = """\
+import extra, os
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [f"{extra.PID} {extra.UID} {os.getuid()}".encode()]
+"""
+
+
+def test_a_tenants_module_never_runs_as_another_user(
+    tenants: Tenants, folder: Path, home: Path
+) -> None:
+    """alice and root have apps in her virtual environment, too. That is their choice, and each of
+    their processes runs her code as its own user, after it has taken that."""
+    [packages] = home.glob("lib/python3*/site-packages")
+    (folder / "seen").touch(mode=0o666)
+    (folder / "seen").chmod(0o666)
+    (packages / "own.py").write_text(NOTES.format(f"{folder}/seen"))
+    with (packages / "extra" / "__init__.py").open("a") as file:
+        file.write("import os\nPID, UID = os.readlink('/proc/self'), os.getuid()\n")
+    (folder / "app.py").write_text(TELLS)
+    options = {"file": f"{folder}/app.py", "home": str(home)}
+    domains = {"a.example": MALLORY, "b.example": MALLORY, "c.example": ALICE, "d.example": "root"}
+    served: set[str] = set()
+
+    def serve(domain: str) -> list[str]:
+        tenants.host(domains[domain], domain, **options)
+        words = tenants.get(domain).text.split()
+        served.add(words[0])
+        return words
+
+    def base() -> list[int]:
+        _, answer = tenants.call("GET", "/v1/bases")
+        return [each["pid"] for each in answer["bases"] if each["home"] == str(home)]
+
+    for domain in ("a.example", "b.example"):
+        assert serve(domain)[1:] == [str(UIDS[MALLORY])] * 2
+    [pid] = eventually(base, what="mallory has a base")
+    users = {line.split()[0]: line.split()[1:] for line in seen(folder)}
+    assert users[str(pid)] == [str(UIDS[MALLORY])] * 2
+    assert {uid for each in users.values() for uid in each} == {str(UIDS[MALLORY])}
+    for domain in ("c.example", "d.example"):
+        uid = str(UIDS[domains[domain]])
+        importer, *ran_as = serve(domain)
+        assert ran_as == [uid, uid]
+        assert importer != str(pid)
+        assert tenants.started(domain) == "forked from a base"
+        assert tenants.call("POST", f"/v1/vassals/{domain}/sleep")[0] == 200
+    # No process has run it as two users, and no other one than those apps as theirs.
+    of_process: dict[str, set[str]] = {}
+    for line in seen(folder):
+        number, *uids = line.split()
+        of_process.setdefault(number, set()).update(uids)
+    assert all(len(uids) == 1 for uids in of_process.values())
+    others = {number for number, uids in of_process.items() if uids != {str(UIDS[MALLORY])}}
+    assert others <= served
+    for domain in domains:
+        tenants.remove(domain)
+        tenants.until(domain, None)
+
+
+def seen(folder: Path) -> list[str]:
+    return (folder / "seen").read_text().splitlines()
+
+
+# In the place of what a spare does: it claims to be another process, and lets its child say hello.
+CLAIMS = """\
+def _wait(channel, pages, host, store):
+    import socket, struct, time
+    for claimed in {!r}:
+        try:
+            credentials = struct.pack("iII", *claimed)
+            channel.sendmsg([b"h"], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, credentials)])
+            outcome = "taken"
+        except PermissionError:
+            outcome = "refused"
+        with open({!r}, "a") as file:
+            file.write(outcome + "\\n")
+    if os.fork() == 0:
+        channel.send(b"h")
+    time.sleep(600)
+"""
+
+
+def test_no_other_process_says_hello_for_a_spare(
+    tenants: Tenants, folder: Path, home: Path
+) -> None:
+    """What emperord moves into a control group, and kills, is known by that."""
+    tenants.expect(f"cannot fork apps from a base of {home}|did not stop within")
+    claims = folder / "claims"
+    claims.touch()
+    claims.chmod(0o666)
+    assert tenants.get(HERS).status == 200
+    hers, alice = tenants.leader(HERS), UIDS[ALICE]
+    pretended = [(hers, alice, alice), (hers, 5, 5), (tenants.process.pid, 0, 0), (1, 0, 0)]
+    take_over(home, CLAIMS.format(pretended, str(claims)))
+    groups = Path(f"/proc/{hers}/cgroup").read_text()
+    options = {"file": f"{folder}/app.py", "home": str(home)}
+    for domain in (ONE, OTHER):
+        tenants.host(MALLORY, domain, **options)
+        assert tenants.get(domain).status == 200
+    eventually(lambda: len(claims.read_text().split()) >= len(pretended), what="it has claimed")
+    assert "taken" not in claims.read_text()
+    for _ in range(3):
+        assert tenants.call("POST", f"/v1/vassals/{ONE}/sleep")[0] == 200
+        tenants.until(ONE, "parked")
+        assert tenants.get(ONE).status == 200, "it starts without that base"
+    assert tenants.get(HERS).status == 200
+    assert tenants.leader(HERS) == hers
+    assert Path(f"/proc/{hers}/cgroup").read_text() == groups
+    for domain in (ONE, OTHER):
         tenants.remove(domain)
         tenants.until(domain, None)

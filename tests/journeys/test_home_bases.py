@@ -47,10 +47,12 @@ def backend(start: Callable[..., Backend], folder: Path) -> Backend:
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
+def home(backend: Backend) -> Iterator[Path]:
     """A virtual environment that everybody may read, with the package `extra`."""
     with public_folder() as folder:
         home = folder / "venv"
+        # A base may be on its way when the test ends.
+        backend.expect(f"{home} is no virtual environment")
         add_package(make_virtualenv(home), "extra", EXTRA)
         (folder / "app.py").write_text(APP)
         yield home
@@ -137,6 +139,33 @@ def test_an_installation_is_seen_at_the_next_start(backend: Backend, home: Path)
     [new] = eventually(lambda: bases_of(backend, home), what="another one, without a start")
     drop(backend, THIRD, home)
     assert told(backend, THIRD)["imported_by"] == new["pid"]
+
+
+def test_an_app_fails_while_its_virtual_environment_is_gone(backend: Backend, home: Path) -> None:
+    """As by exec, and no module of the base hides that."""
+    base = shared(backend, home)
+    away = home.rename(home.parent / "away")
+    backend.expect("cannot start|exited|failed|crash")
+    assert backend.get(ONE).status >= 500
+    away.rename(home)
+    drop(backend, THIRD, home)
+    assert told(backend, THIRD)["imported_by"] != base["pid"]
+
+
+@pytest.mark.parametrize("late", ["late.py", "half/late.py"], ids=["a module", "in a package"])
+def test_what_is_installed_later_is_found(backend: Backend, home: Path, late: str) -> None:
+    """An installation was under way when the base was made."""
+    add_package(packages(home), "half", "")
+    name = late.removesuffix(".py").replace("/", ".")
+    with (packages(home) / "half" / "__init__.py").open("a") as file:
+        file.write(f"try:\n    import {name} as late\nexcept ImportError:\n    late = None\n")
+    app = APP.replace("extra.GREETING", "'late' if half.late else 'none'")
+    (home.parent / "app.py").write_text(f"import half\n{app}")
+    assert "half" in shared(backend, home)["modules"]
+    assert told(backend, ONE)["greeting"] == "none"
+    sleep(backend, ONE)
+    (packages(home) / late).write_text("")
+    assert told(backend, ONE)["greeting"] == "late"
 
 
 def test_what_the_environment_decides_is_decided_by_each_app(backend: Backend, home: Path) -> None:

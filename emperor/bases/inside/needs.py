@@ -26,6 +26,8 @@ class Needs:
         self._of: dict[str, set[str]] = {}
         # Those that were not found, without those of a package, which cannot come from elsewhere.
         self.missing: set[str] = set()
+        # Of each module, those parts of packages that it has looked for in vain.
+        self._missing_parts: dict[str, set[str]] = {}
         self._importing: list[str] = []
         self._filters: Callable[[], Sequence[Filter]] = lambda: ()
         self._all_filters: list[Filter] = []
@@ -36,6 +38,13 @@ class Needs:
         """What the module of that name has imported while it was imported itself, and its
         package."""
         return self._of.get(name, set())
+
+    def missing_parts_of(self, names: "Collection[str]") -> "set[str]":
+        """The parts of packages that these modules have looked for in vain."""
+        found: set[str] = set()
+        return found.union(
+            *(self._missing_parts[each] for each in self._missing_parts.keys() & names)
+        )
 
     def filters_of(self, names: "Collection[str]") -> "list[Filter]":
         """The filters of warnings that these modules have added, the earliest first."""
@@ -94,6 +103,8 @@ class Needs:
             if error.name == wanted and "." not in wanted:
                 self.missing.add(wanted)
                 self._of.setdefault(importer, set()).add(wanted)
+            elif error.name == wanted:
+                self._missing_parts.setdefault(importer, set()).add(wanted)
             raise
         finally:
             self._importing.pop()
@@ -101,6 +112,8 @@ class Needs:
             new = sys.modules.keys() - before
             self._note_filters(wanted, filters)
             self._of.setdefault(wanted, set()).update(new - {wanted})
+            for item in _not_there(wanted, fromlist or ()):
+                self._missing_parts.setdefault(importer, set()).add(item)
             named = {wanted, *(f"{wanted}.{item}" for item in fromlist or ())}
             self._of.setdefault(importer, set()).update(new | (named & sys.modules.keys()))
 
@@ -121,6 +134,14 @@ class Needs:
                 return name
             frame = frame.f_back
         return ""
+
+
+def _not_there(package: str, items: "Sequence[str]") -> "list[str]":
+    """What a package is asked for and lacks: a part of it may be installed later."""
+    # What stands in sys.modules may be no module, or None.
+    variables = getattr(sys.modules.get(package), "__dict__", {})
+    is_package = "__path__" in variables
+    return [f"{package}.{item}" for item in items if is_package and item not in variables]
 
 
 def _is_being_imported(name: str) -> bool:

@@ -6,10 +6,13 @@ Python imports the module anew. So an app finds its own `secrets.py`, in whateve
 it is, and so does each module of the standard library that needs it.
 """
 
+import os
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable
 from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
     ExtensionFileLoader,
     FileFinder,
     ModuleSpec,
@@ -42,6 +45,8 @@ class Store:
         self._attributes: dict[str, set[str]] = {}
         # When the files of modules had changed last that may change.
         self._changed: dict[str, Change] = {}
+        # Parts of packages that are there, although a module found another thing in their place.
+        self._present: set[str] = set()
         self._given: dict[str, list[str]] = {}
         # What an app calls when uWSGI has read its ini.
         self.forked: Callable[[], object] = lambda: None
@@ -68,6 +73,8 @@ class Store:
                     self._changed[name] = changed(self._specs[name].origin or "")
                     if max(self._changed[name][2:]) >= begun - _TICK_NS:
                         self._changed[name] = _NEVER  # perhaps after it was read
+        sought = self.needs.missing_parts_of(self._changed)
+        self._present = {part for part in sought if self._is_there(part)}
         for name, spec in self._specs.items():
             if "." not in name:
                 self._search.add(_folder(spec), name)
@@ -155,10 +162,24 @@ class Store:
         return closure if is_same else None
 
     def _are_fresh(self, names: Iterable[str]) -> bool:
-        """Whether their files are those that the base has read."""
+        """Whether their files are those that the base has read, and no other one has come."""
+        may_change = self._changed.keys() & names
         return all(
-            changed(self._specs[name].origin or "") == self._changed[name]
-            for name in self._changed.keys() & names
+            changed(self._specs[name].origin or "") == self._changed[name] for name in may_change
+        ) and not any(
+            part not in self._present and self._is_there(part)
+            for part in self.needs.missing_parts_of(may_change)
+        )
+
+    def _is_there(self, part: str) -> bool:
+        """Whether that part of a package can be imported now."""
+        package, _, name = part.rpartition(".")
+        spec = self._specs.get(package)
+        folders = (spec.submodule_search_locations if spec is not None else None) or ()
+        return any(
+            os.path.exists(f"{folder}/{name}{suffix}")
+            for folder in folders
+            for suffix in ("", *SOURCE_SUFFIXES, *EXTENSION_SUFFIXES)
         )
 
 
