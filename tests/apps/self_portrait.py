@@ -38,6 +38,9 @@ _OF_STATUS = frozenset({
     "SigCgt", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb",
 })  # fmt: skip
 _PR_GET_DUMPABLE = 3
+# uWSGI catches these before Python starts, and after it in a fork (docs/bases.md). What the kernel
+# does with them is in SigCgt.
+_OF_UWSGI = {signal.SIGFPE, signal.SIGSEGV}
 _OF_SYS = (
     "_base_executable", "_xoptions", "argv", "base_exec_prefix", "base_prefix",
     "dont_write_bytecode", "exec_prefix", "executable", "flags", "hexversion", "orig_argv", "path",
@@ -63,7 +66,9 @@ def of_python() -> dict[str, Any]:
         "paths": sysconfig.get_paths(),
         "started_in": multiprocessing.process.ORIGINAL_DIR,  # type: ignore[attr-defined]
         "zone": (time.tzname, time.timezone),
-        "handlers": [repr(signal.getsignal(each)) for each in (1, 2, 13, 15)],
+        "handlers": {
+            each: repr(signal.getsignal(each)) for each in signal.valid_signals() - _OF_UWSGI
+        },
     }
 
 
@@ -75,7 +80,7 @@ def of_process() -> dict[str, Any]:
         oom = file.read()
     limits = [name for name in dir(resource) if name.startswith("RLIMIT_")]
     return {name: status.get(name) for name in sorted(_OF_STATUS)} | {
-        "descriptors": sorted({*map(_kind, os.listdir("/proc/self/fd"))}),
+        "descriptors": sorted(map(_kind, os.listdir("/proc/self/fd"))),
         "limits": {name: resource.getrlimit(getattr(resource, name)) for name in limits},
         "dumpable": ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0),
         "folder": os.getcwd(),

@@ -3,15 +3,16 @@
 import json
 import os
 import pwd
+import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.backend import Backend
+from tests.backend import APPS, Backend
 from tests.eventually import eventually
 from tests.traces import public_folder
 from tests.virtualenv import add_package, make_virtualenv
@@ -32,6 +33,7 @@ def application(environ, start_response):
 EXTRA = """
 import os
 import pwd
+import re
 import signal
 PID, UID = int(os.readlink("/proc/self")), os.geteuid()
 GREETING = os.environ.get("GREETING")
@@ -63,9 +65,16 @@ def packages(home: Path) -> Path:
     return found
 
 
-def drop(backend: Backend, domain: str, home: Path, *lines: str, user: str = "nobody") -> None:
+def drop(
+    backend: Backend,
+    domain: str,
+    home: Path,
+    *lines: str,
+    user: str = "nobody",
+    emperor: Iterable[str] = (),
+) -> None:
     text = ["[uwsgi]", f"home = {home}", f"file = {home.parent}/app.py", *lines]
-    backend.drop(domain, "\n".join([*text, "[emperor]", f"uid = {user}", ""]))
+    backend.drop(domain, "\n".join([*text, "[emperor]", f"uid = {user}", *emperor, ""]))
     eventually(lambda: backend.vassal(domain), what="emperord has read it")
 
 
@@ -73,6 +82,13 @@ def dropped(backend: Backend, home: Path, *domains: str) -> tuple[str, ...]:
     for domain in domains:
         drop(backend, domain, home)
     return domains
+
+
+def portrait(backend: Backend, domain: str) -> Any:
+    """What the app at self_portrait.py tells of itself."""
+    text = backend.get(domain).text
+    # Any worker may have answered.
+    return json.loads(re.sub(r"uWSGIWorker\d", "uWSGIWorker", text.replace(domain, "DOMAIN")))
 
 
 def told(backend: Backend, domain: str) -> Any:
@@ -114,6 +130,25 @@ def test_apps_that_share_a_home_share_its_modules(backend: Backend, home: Path) 
     assert seen["imported_by"] == base["pid"], "the app has what the base has imported"
     assert seen["loader"] == "SourceFileLoader"
     assert backend.started(ONE) == f"forked from a base of {home}"
+
+
+def test_an_app_of_such_a_base_cannot_tell_it(backend: Backend, home: Path) -> None:
+    app = home.parent / "app.py"
+    app.write_text((APPS / "self_portrait.py").read_text() + "\nimport extra\n")
+    for domain, own in ((ONE, ()), (OTHER, ()), (THIRD, ("bases = off",))):
+        drop(backend, domain, home, emperor=own)
+        # The first start tells emperord which files it has read, by a descriptor more.
+        assert backend.get(domain).status == 200
+        sleep(backend, domain)
+    eventually(lambda: bases_of(backend, home), what="a base of its own")
+    seen = [portrait(backend, domain) for domain in (ONE, THIRD)]
+    assert backend.started(ONE) == f"forked from a base of {home}"
+    assert backend.started(THIRD) == "by exec: bases = off"
+    for part in seen[0]:
+        for what in seen[0][part]:
+            assert (what, seen[0][part][what]) == (what, seen[1][part].get(what))
+    one, other = (json.loads(backend.get(domain, "/secret").text) for domain in (ONE, OTHER))
+    assert not [name for name in one if one[name] == other[name]]
 
 
 def test_two_tenants_share_nothing_but_the_standard_library(backend: Backend, home: Path) -> None:
