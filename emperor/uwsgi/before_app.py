@@ -91,11 +91,31 @@ def tell_files(fd: int) -> None:
     os.close(fd)
 
 
+def packages_of_options() -> "Iterator[str]":
+    """The packages of what the ini loads as the app."""
+    for option in ("module", "wsgi", "file", "wsgi-file", "mount"):
+        values = uwsgi.opt.get(option, [])
+        for value in values if isinstance(values, list) else [values]:
+            if isinstance(value, bytes):
+                text = os.fsdecode(value)
+                yield package_of(text.partition("=")[2] if option == "mount" else text)
+
+
+def package_of(app: str) -> str:
+    """The package of an app, which is a module or a file, perhaps with the name of a callable. A
+    file may be one of a package that is installed."""
+    name = app.partition(":")[0]
+    if "/" in name or name.endswith(".py"):
+        path = os.path.abspath(name)
+        above = [entry for entry in sys.path if entry and path.startswith(entry + "/")]
+        name = path[len(max(above, key=len, default="")) :].lstrip("/").partition("/")[0]
+    return name.partition(".")[0]
+
+
 def module_names() -> "Iterator[str]":
     """The modules that other apps may import, too: those of the standard library and of the virtual
     environment, each after a "=". The package of the app itself is not among them."""
-    own = {uwsgi.opt.get("module", b""), os.environ.get("DJANGO_SETTINGS_MODULE", "")}
-    packages = {os.fsdecode(name).partition(":")[0].partition(".")[0] for name in own}
+    packages = {package_of(os.environ.get("DJANGO_SETTINGS_MODULE", "")), *packages_of_options()}
     folders = (os.path.dirname(os.__file__) + "/", sys.prefix + "/lib/")
     for name, module in list(sys.modules.items()):
         spec = getattr(module, "__spec__", None)

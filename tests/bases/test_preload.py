@@ -18,6 +18,27 @@ print(left_out, loaded, lines, rlcompleter._readline_available)
 """
 
 
+LAZY = """
+import sys
+kept = []
+sys.set_lazy_imports_filter = kept.append
+from emperor.bases.inside.preload import preload
+seen = []
+sys.meta_path.insert(0, type("Notes", (), {"find_spec": lambda *_: seen.append(kept[-1])}))
+preload(["no_such_module"])
+print(seen[0]("one", "other", None), kept[-1], len(kept))
+"""
+
+
+def test_what_is_lazy_is_imported_at_once() -> None:
+    """As Python 3.15 is asked for it. The tests run with an earlier one."""
+    done = subprocess.run(
+        [sys.executable, "-c", LAZY],
+        cwd=ROOT, env={}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "False None 2\n"
+
+
 def test_readline_is_left_to_each_app() -> None:
     """Its import sets LINES, reads the .inputrc of root, and catches SIGWINCH."""
     done = subprocess.run(

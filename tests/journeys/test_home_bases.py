@@ -73,7 +73,8 @@ def drop(
     user: str = "nobody",
     emperor: Iterable[str] = (),
 ) -> None:
-    text = ["[uwsgi]", f"home = {home}", f"file = {home.parent}/app.py", *lines]
+    loads = [] if any("app.py" in line for line in lines) else [f"file = {home.parent}/app.py"]
+    text = ["[uwsgi]", f"home = {home}", *loads, *lines]
     backend.drop(domain, "\n".join([*text, "[emperor]", f"uid = {user}", *emperor, ""]))
     eventually(lambda: backend.vassal(domain), what="emperord has read it")
 
@@ -149,6 +150,23 @@ def test_an_app_of_such_a_base_cannot_tell_it(backend: Backend, home: Path) -> N
             assert (what, seen[0][part][what]) == (what, seen[1][part].get(what))
     one, other = (json.loads(backend.get(domain, "/secret").text) for domain in (ONE, OTHER))
     assert not [name for name in one if one[name] == other[name]]
+
+
+@pytest.mark.parametrize("load", ["file = FILE", "wsgi-file = FILE", "mount = /=FILE"])
+def test_the_package_of_an_app_is_imported_by_itself(
+    backend: Backend, home: Path, load: str
+) -> None:
+    """It is installed in the virtual environment, and its file is loaded from there."""
+    add_package(packages(home), "mine", "")
+    (packages(home) / "mine" / "app.py").write_text(f"import mine\n{APP}")
+    own = load.replace("FILE", f"{packages(home)}/mine/app.py")
+    for domain in (ONE, OTHER):
+        drop(backend, domain, home, own)
+        assert told(backend, domain)["pid"]
+        sleep(backend, domain)
+    [base] = eventually(lambda: bases_of(backend, home), what="a base of its own")
+    assert "extra" in base["modules"]
+    assert not [name for name in base["modules"] if name.partition(".")[0] == "mine"]
 
 
 def test_two_tenants_share_nothing_but_the_standard_library(backend: Backend, home: Path) -> None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from emperor.bases.inside.calls import counted_calls
 from emperor.bases.inside.effects import Effects
 from emperor.bases.inside.needs import Needs
+from emperor.bases.inside.preload import no_lazy_imports
 
 _MOST_TRIALS = 8
 # For so long a module may do nothing but its own code, and all trials may take together. emperord
@@ -123,7 +124,8 @@ def _import_each(
         tell(_BEGUN + name)
         before, loaded = effects.state(), {*sys.modules}
         try:
-            __import__(name)  # which `Needs` notes
+            with no_lazy_imports():
+                __import__(name)  # which `Needs` notes
         except Exception as error:
             failed[name] = _one_line(f"{type(error).__name__}: {error}")
         if done := effects.since(before):
