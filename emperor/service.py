@@ -23,7 +23,7 @@ from emperor.handover.upgrade import Handover
 from emperor.linux.accounts import SystemAccounts
 from emperor.linux.append_only import release_others
 from emperor.linux.boot_id import boot_id
-from emperor.linux.limits import descriptors, somaxconn
+from emperor.linux.limits import descriptors
 from emperor.linux.log_bound import LogBound
 from emperor.linux.malloc_trim import trim_heap
 from emperor.linux.orphans import Reaper
@@ -52,13 +52,7 @@ from emperor.supervisor.records import Child, Vassal
 from emperor.supervisor.slices import slices
 from emperor.supervisor.status_line import StatusLine
 from emperor.supervisor.stop import stop_all
-from emperor.uwsgi.bounds import bounds_of
-from emperor.uwsgi.byte_code import ByteCompiler
-from emperor.uwsgi.copies import copies_of
-from emperor.uwsgi.defaults import DefaultsFile
-from emperor.uwsgi.reader import UwsgiReader
-from emperor.uwsgi.resolver import Confinement, Resolver
-from emperor.uwsgi.runtime import uwsgi_runtime
+from emperor.uwsgi.runtime import uwsgi_parts
 from emperor.web.activation import Activation
 from emperor.web.callers import callers_of
 from emperor.web.control import Control
@@ -100,27 +94,25 @@ class Service:
         self._events, self._counters = EventLog(), Counters()
         self._accounts = SystemAccounts()
         self._reaper, self._gate = Reaper(loop), Gate()
-        self._defaults = DefaultsFile(settings.vassal_defaults).load()
-        limits = settings.limits(), settings.limits("tenant_")
-        bounds = bounds_of(*limits, settings.run_dir, handover.invocation.open_files, loop)
-        self._groups, self._copies = bounds.groups, copies_of(settings)
-        self._fair_cpu = fair_cpu_of(bounds, self._accounts.name, tasks)
-        confinement = Confinement(self._copies, bounds)
-        resolver = Resolver(uwsgi, settings.vassals_dir, self._gate, confinement=confinement)
-        reader = UwsgiReader(settings, self._accounts, resolver, somaxconn(), self._defaults)
-        of_uwsgi, self._bases = uwsgi_runtime(uwsgi, settings, reader, bounds, self._defaults)
-        self._runtimes = (of_uwsgi,)
+        open_files = handover.invocation.open_files
+        parts = uwsgi_parts(uwsgi, settings, self._accounts, self._gate, open_files)
+        self._runtimes = (parts.runtime,)
+        self._bases, self._defaults = parts.bases, parts.defaults
+        self._groups, self._copies = parts.bounds.groups, parts.copies
+        self._fair_cpu = fair_cpu_of(parts.bounds, self._accounts.name, tasks)
         self.history = HistoryAccess(settings, named_state_dir(os.environ), loop)
-        channels = channels_of(settings, bounds, self._gate, tasks, self._counters.notice)
+        channels = channels_of(settings, parts.bounds, self._gate, tasks, self._counters.notice)
         self.notices = notices_of(settings, channels, self._ini_status)
         takers = (self.history.keep, self._counters.take, self.notices.take)
         self._fleet = Fleet(settings, tasks)
         bag, permits = self._inherited.bag, self._fleet.permits
         ports = real_ports(settings, self._runtimes, bag, takers, permits)
         self._governor = Governor(settings, ports, self._events)
+        reader = parts.runtime.reader
         self._folder = VassalFolder(settings, self._governor, reader, tasks, notes_of(settings))
-        compile_app = ByteCompiler(settings, reader, bounds, self._gate).compile
-        self._background_work = BackgroundWork(self._governor.vassals, compile_app, loop, tasks)
+        self._background_work = BackgroundWork(
+            self._governor.vassals, parts.compile_app, loop, tasks
+        )
         hosts = Hosts(self._governor.vassals, self._folder)
         pacer = Pacer(measured_queue, tasks)
         inis = self._folder, self._accounts, self._gate
