@@ -26,10 +26,8 @@ def controllers(run_dir: Path, pid: int | None, proc: Path = _PROC) -> frozenset
         for each in places(groups, mounts, run_dir, is_service):
             if pid is None:
                 found |= frozenset() if each.is_v2 else each.controllers
-            elif each.is_v2:
-                found |= _handed_down(each.base)
             elif _is_writable(process, each.base):
-                found |= each.controllers
+                found |= _handed_down(each.base) if each.is_v2 else each.controllers
         if pid is None:
             for mount in hierarchies_of(mounts):
                 found |= _listed(mount.place / "cgroup.controllers")
@@ -40,7 +38,10 @@ def _handed_down(base: Path) -> frozenset[str]:
     """What the groups below `base` get, which is not there before the first app."""
     if base.is_dir():
         return _listed(base / "cgroup.subtree_control")
-    return _listed(base.parent / "cgroup.controllers")
+    # A group with processes, as that of the daemon, hands down what it does already. The root group
+    # alone, which has no type, can be told to hand down more.
+    is_root = not (base.parent / "cgroup.type").exists()
+    return _listed(base.parent / ("cgroup.controllers" if is_root else "cgroup.subtree_control"))
 
 
 def _is_writable(process: Path, base: Path) -> bool:

@@ -62,6 +62,20 @@ def test_v2_hands_down_what_a_group_of_apps_has(machine: Machine) -> None:
     assert controllers(RUN, PID, machine.proc) == {"cpu", "memory"}
 
 
+def test_v2_hands_down_nothing_from_a_group_with_processes(machine: Machine) -> None:
+    """A daemon that was started by hand, or whose emperord-apps.service does not run."""
+    machine.mount("", "cgroup2", "rw")
+    for own in ("user.slice/session-1.scope", "system.slice/emperord.service"):
+        machine.is_in(f"0::/{own}\n")
+        machine.write(f"{own}/cgroup.type", "domain")
+        machine.write(f"{own}/cgroup.controllers", "cpu io memory pids")
+        machine.write(f"{own}/cgroup.subtree_control", "")
+        assert controllers(RUN, PID, machine.proc) == frozenset()
+    machine.is_in("0::/\n")
+    machine.write("cgroup.controllers", "cpu io memory pids")
+    assert controllers(RUN, PID, machine.proc) == ALL, "the root group can be told to"
+
+
 def test_v1_has_what_is_mounted(machine: Machine) -> None:
     """A container may see no hierarchy that its kernel has."""
     machine.is_in("4:memory:/\n3:pids:/\n2:cpu,cpuacct:/\n1:blkio:/\n")
