@@ -10,7 +10,8 @@ import pytest
 class Launcher(StrEnum):
     """The ways. `AUTO` is the default of emperord, in a daemon that keeps nothing: apps are forked
     from the base of the standard library. `OFF`: each starts by exec. `HOME`: the daemon has a
-    STATE_DIRECTORY too, so that virtual environments can have bases."""
+    STATE_DIRECTORY too, so that virtual environments can have bases: those of apps that do not run
+    as root, and have one in common."""
 
     AUTO = "auto"
     OFF = "off"
