@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from emperor.linux.proc import parent_of
+
 _MOST_BYTES = 1 << 20
 # Whoever may read the file may lock it, and then no daemon starts.
 _MODE = 0o600
@@ -48,12 +50,15 @@ class RunLock:
 
     def _why_held(self) -> str:
         writer = os.read(self._fd, 32).decode(errors="replace").partition("\n")[0]
-        pids = [str(pid) for pid in _holders(os.fstat(self._fd).st_ino)]
-        if writer in pids or not pids:
+        holders = {*_holders(os.fstat(self._fd).st_ino)}
+        # In an upgrade the daemon's own descriptor is on its way, and its child holds the lock.
+        theirs = {str(pid) for pid in holders | {parent_of(pid) for pid in holders}}
+        if writer in theirs or not holders:
             return f"emperord with pid {writer or 'unknown'} already serves {self._run_dir}"
+        holder = min(holders)
         return (
-            f"pid {pids[0]} holds {self._run_dir / _NAME}, and has it from emperord with pid"
-            f" {writer or 'unknown'}, which is gone; end it by `kill -9 {pids[0]}`"
+            f"pid {holder} holds {self._run_dir / _NAME}, and has it from emperord with pid"
+            f" {writer or 'unknown'}, which is gone; end it by `kill -9 {holder}`"
         )
 
     def _open(self) -> int:

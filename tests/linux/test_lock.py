@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from emperor.linux.lock import AlreadyRunning, RunLock
@@ -62,6 +63,23 @@ def test_who_has_the_lock_of_a_dead_daemon_is_named(tmp_path: Path) -> None:
         assert Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
         os.kill(int(pid), signal.SIGKILL)
     eventually(lambda: is_free(tmp_path), what="the lock is free")
+
+
+def test_a_daemon_whose_child_alone_has_the_lock_is_named(tmp_path: Path) -> None:
+    """As in an upgrade, while the daemon's descriptor is on its way to the next version."""
+    leave = (
+        "import subprocess; os.set_inheritable(lock.fd, True)\n"
+        "subprocess.Popen(['sleep', '1000'], close_fds=False); os.close(lock.fd)"
+    )
+    with holder(tmp_path, leave) as first:
+        [child] = psutil.Process(first.pid).children()
+        message = f"emperord with pid {first.pid} already serves"
+        try:
+            with pytest.raises(AlreadyRunning, match=message), RunLock(tmp_path):
+                pass
+        finally:
+            child.kill()
+            first.kill()
 
 
 def is_free(run_dir: Path) -> bool:
