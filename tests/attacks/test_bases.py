@@ -159,7 +159,7 @@ def test_a_spare_within_execve_holds_nobody_up(tenants: Tenants, folder: Path, h
             assert tenants.get(HERS).status == 200
             assert tenants.call("GET", "/v1/bases")[0] == 200
     # Only now does the kernel end them.
-    for domain in (ONE, OTHER, HERS):
+    for domain in (ONE, OTHER):
         tenants.remove(domain)
         tenants.until(domain, None)
 
