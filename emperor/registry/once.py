@@ -155,10 +155,18 @@ class Once:
         self._running = [self._tasks.create_task(_guarded(part)) for part in parts]
 
     async def stop(self) -> None:
-        """The daemon stops for good, and its apps have ended: others may have them."""
+        """The daemon stops for good, and its apps have ended: others may have them. Where a fault
+        has left some, the lease ends by itself, and the fence kills them before that."""
         asking = [app.asking for app in self._apps.values() if app.asking]
         for task in (*self._running, *asking):
             task.cancel()
+        if left := [domain for domain, app in self._apps.items() if app.groups]:
+            self._lease.close()
+            log.error(
+                "this machine does not give up its lease, for these still run: %s; the lease ends"
+                " by itself, and those with `once = true` are killed before", ", ".join(left),
+            )  # fmt: skip
+            return
         with guarded(log, "give up the lease of its apps"), suppress(*_AWAY):
             async with asyncio.timeout(_ASK_SECONDS):
                 if self._keys is not None:

@@ -79,11 +79,14 @@ class LossyEngine(MemoryEngine):
 class NoFence:
     """Kills nobody."""
 
+    def __init__(self) -> None:
+        self.is_closed = False
+
     def tell(self, apps: Collection[Fenced]) -> None:
         pass
 
     def close(self) -> None:
-        pass
+        self.is_closed = True
 
 
 class Machine:
@@ -93,7 +96,8 @@ class Machine:
 
     def __init__(self, name: str, engine: MemoryEngine, tasks: asyncio.TaskGroup) -> None:
         self.me = Holder(name, name)
-        self.once = Once(cast(Link, ToEngine(engine)), OwnNames(self.me), NoFence(), tasks)
+        self.fence = NoFence()
+        self.once = Once(cast(Link, ToEngine(engine)), OwnNames(self.me), self.fence, tasks)
         self.always: set[str] = set()
         self.is_deaf = False
         self.running: set[str] = set()
@@ -159,6 +163,8 @@ async def fleet(engine: MemoryEngine) -> AsyncIterator[tuple[Machine, Machine]]:
         await eventually_async(lambda: B in machines[0].running)
         yield machines
         for each in machines:
+            for domain in list(each.running):
+                each.stop(domain)
             await each.once.stop()
 
 
@@ -385,3 +391,31 @@ async def test_a_fault_at_its_end_keeps_no_daemon_from_stopping(
     async with fleet(engine):
         engine.fault = ZeroDivisionError()
     assert "cannot give up the lease of its apps: a fault in emperord" in caplog.text
+
+
+async def test_nobody_gets_what_still_runs_after_a_faulty_stop(
+    engine: LossyEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        one = Machine("one", engine, tasks)
+        one.once.start(one)
+        for domain in (A, B):
+            one.want(domain)
+        await eventually_async(lambda: {A, B} <= one.running)
+        one.stop(B)
+        await one.once.stop()
+    assert holder(engine) == "one"
+    assert not one.fence.is_closed, "it kills the app before the lease ends"
+    assert f"does not give up its lease, for these still run: {A};" in caplog.text
+
+
+async def test_all_is_given_up_when_the_last_app_has_ended(engine: LossyEngine) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        one = Machine("one", engine, tasks)
+        one.once.start(one)
+        one.want(A)
+        await eventually_async(lambda: A in one.running)
+        one.stop(A)
+        await one.once.stop()
+    assert holder(engine) is None
+    assert one.fence.is_closed
