@@ -216,8 +216,12 @@ class Bases:
         base = self._of_homes.get(sharing.home)
         if base is None:
             return self.refused.get(sharing.home, "")
+        try:
+            surroundings = self._surroundings_of(sharing.home)
+        except OSError as error:  # no descriptor is left
+            return f"cannot read the groups of its user: {error}"
         # A process of a tenant's cannot leave a group, nor load another version of a library.
-        if base.surroundings != self._surroundings_of(sharing.home):
+        if base.surroundings != surroundings:
             self.on_stale(base)
             return "groups or libraries have changed"
         return base.why_not(request) or base.start(request) or "it has no spare"

@@ -27,6 +27,7 @@ from emperor.bases.kept_base import KeptBase, Maker, Recipe, Surroundings, encod
 from emperor.bases.order import App, Imported, Order, Place, User
 from emperor.bases.program import Program, own_program
 from emperor.bases.request import Home, Request, Sharing
+from emperor.linux.accounts import ListedGroups
 from emperor.linux.groups import ControlGroup, ControlGroups
 from emperor.linux.hierarchies import Hierarchies, Hierarchy, prepare
 from emperor.linux.memory import memory_of
@@ -435,6 +436,23 @@ async def test_bases_are_made_anew_after_a_day(at_home: Bases, clock: MovedClock
     await eventually_async(lambda: root_of(at_home) not in (0, root))
     await eventually_async(lambda: of_home(at_home) not in (0, home))
     await eventually_async(lambda: not is_running(home) and not is_running(root))
+
+
+async def test_an_app_starts_where_groups_cannot_be_read(at_home: Bases) -> None:
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    order = replace(ORDER, place=replace(PLACE, home="/usr"))
+    sharing = sharing_of("a.example")
+    request = Request(order, [null, null], (), sharing, lambda _: None, lambda _: None)
+    at_home._listed_groups = ListedGroups()
+    try:
+        with no_descriptor_is_free():
+            forked = at_home.start(request)
+    finally:
+        os.close(null)
+    assert forked
+    assert forked.home == ""
+    assert forked.why_not.startswith("cannot read the groups of its user: ")
+    assert start_at_home(at_home) == "/usr"
 
 
 async def test_bases_are_made_anew_after_many_forks(at_home: Bases) -> None:
