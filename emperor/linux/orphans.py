@@ -37,6 +37,8 @@ log = logging.getLogger("emperord.orphans")
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 # Between two looks at what a dead app has left. An orphan that is killed may leave orphans again.
 _AGAIN_SECONDS = 0.02
+# After a process that did not answer. Where no thread can ask it, it seems to answer at once.
+_SILENCE_SECONDS = 0.2
 _MOST_LOOKS = 100
 _PATIENCE_SECONDS = 5.0
 
@@ -195,8 +197,9 @@ class OrphanHunt:
                 when_answered(pid, partial(self._ask_again, known))
 
     def _ask_again(self, known: Collection[Known]) -> None:
+        again = partial(self._loop.call_later, _SILENCE_SECONDS, self._look_again, known)
         with suppress(RuntimeError):  # the daemon has ended
-            self._loop.call_soon_threadsafe(self._look_again, known)
+            self._loop.call_soon_threadsafe(again)
 
     def _look_again(self, known: Collection[Known]) -> None:
         self._waits, self._looks = False, 0

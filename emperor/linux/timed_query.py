@@ -5,7 +5,8 @@ or memory (exec_update_lock). It closes files meanwhile, and a file of a tenant'
 (FUSE) closes when the tenant likes (measured on 6.18: /proc/PID/stat, fd/N and environ, and
 pidfd_getfd; /proc/PID/status and the lists of children and descriptors do not wait). So a thread
 asks, and may wait for ever. Such threads are counted for each user, so that a tenant whose
-processes do not answer keeps no process of others from being asked about.
+processes do not answer keeps no process of others from being asked about. Without room for a thread
+there is no answer.
 """
 
 import time
@@ -16,6 +17,7 @@ from threading import enumerate as enumerate_threads
 from typing import Any, TypeVar
 
 from emperor.linux.proc import user_of
+from emperor.linux.threads import start_thread
 
 T = TypeVar("T")
 
@@ -145,7 +147,8 @@ class _Asking:
         while left := _asked(left, spent):
             look = _Look(left, self._question, self._discard)
             began = time.monotonic()
-            look.start()
+            if not start_thread(look):
+                break
             look.over.wait(seconds + _SECONDS_EACH * len(left))
             culprit = None if look.over.is_set() else look.give_up()
             if look.error:

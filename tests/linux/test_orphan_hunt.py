@@ -11,8 +11,9 @@ import pytest
 
 from emperor.linux import orphans, timed_query
 from emperor.linux.orphans import Family, Mark, OrphanHunt
-from emperor.linux.proc import state_fields
+from emperor.linux.proc import children_of, state_fields
 from tests.eventually import eventually_async
+from tests.threads import no_thread_left
 
 
 @contextmanager
@@ -43,3 +44,21 @@ async def test_a_silent_process_ends_once_it_answers(monkeypatch: pytest.MonkeyP
         answers.set()
         await eventually_async(lambda: silent.poll() is not None)
         assert stranger.poll() is None
+
+
+async def test_without_a_thread_the_hunt_goes_on_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+
+    def children(pid: int) -> list[int]:
+        looks.append(pid)
+        return list(children_of(pid))
+
+    monkeypatch.setattr(orphans, "children_of", children)
+    with marked("1") as orphan:
+        family = Family(asyncio.get_running_loop())
+        with no_thread_left():
+            OrphanHunt(family, Mark("HUNTED=1", 0, 99), os.getpid(), os.getuid()).end([])
+            for _ in range(50):
+                await asyncio.sleep(0)
+        assert len(looks) == 1
+        await eventually_async(lambda: orphan.poll() is not None)

@@ -9,6 +9,7 @@ import pytest
 from emperor.linux import timed_query as module
 from emperor.linux.timed_query import ask, ask_each, when_answered
 from tests.eventually import eventually
+from tests.threads import no_thread_left
 
 
 class Kernel:
@@ -54,6 +55,13 @@ def test_only_the_process_that_waits_is_left_out(kernel: Kernel) -> None:
 
 def test_without_an_answer_a_process_is_not_gone(kernel: Kernel) -> None:
     assert ask_each([-6, -7, -8], kernel.answer, lambda pid: 100 - pid) == [-6, 107, -8]
+
+
+def test_without_a_thread_there_is_no_answer(kernel: Kernel) -> None:
+    with no_thread_left():
+        assert ask(-6, lambda: kernel.answer(-6), 0) == 0
+        assert ask_each([-6, -8], kernel.answer, lambda pid: 100 - pid) == [106, 108]
+    assert ask(-6, lambda: kernel.answer(-6), 0) == -6
 
 
 def test_a_late_answer_is_told(kernel: Kernel) -> None:
