@@ -22,6 +22,9 @@ from emperor.model.spec import RuntimeOptions, Spec, Stamp
 # with a default keeps this number. Any other change needs a new one.
 FORMAT: Literal[2] = 2
 
+# Where the output of a process that was given no log begins.
+NO_LOG = -1
+
 
 class Stale(Exception):
     """Bytes that this version cannot read; the message says why."""

@@ -18,7 +18,7 @@ from emperor.model.limit_hits import Hit, deadliest
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotLaunch, Exit, Message, ProcessEvents, WorkerDeath
 from emperor.model.slow_imports import SlowImport
-from emperor.model.snapshot import ProcessRef
+from emperor.model.snapshot import NO_LOG, ProcessRef
 from emperor.model.spec import Spec
 from emperor.uwsgi.command import FIRST_INHERITED_FD, PIPE_FD
 from emperor.uwsgi.copies import remove_copy
@@ -182,6 +182,7 @@ class UwsgiProcess:
                 "%s: %s; what it prints is lost",
                 self.spec.domain, error, extra=about(self.spec.domain),
             )  # fmt: skip
+            self._ref.log_begins = NO_LOG
             return _open_nothing()
         self._ref.log_begins = os.lseek(fd, 0, os.SEEK_END)
         if self.spec.owner:
@@ -356,6 +357,9 @@ class UwsgiProcess:
         self.group.close()
 
     def _output_end(self) -> str:
+        if self._ref.log_begins == NO_LOG:
+            # What is there is of an earlier process.
+            return ""
         try:
             with open(self._ref.log, "rb") as file:
                 end = file.seek(0, os.SEEK_END)

@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 
+from emperor.linux.log_owner import close_to_its_app, open_log_of
 from emperor.linux.orphans import Known
 from emperor.model.limits import LimitSettings, Own
 from emperor.model.ports import CannotLaunch, Message
@@ -78,6 +79,22 @@ async def test_an_exit_is_explained_by_its_own_output_alone(house: House) -> Non
     house.text = b"[uwsgi]\ninclude = missing.ini\n"
     process = house.prepare(Events())
     process.start()
+    adopted = house.adopt(process.ref, abandoned(process), events)
+    assert adopted
+    adopted.kill()
+    [exit_line] = await eventually_async(lambda: events.exits)
+    assert "KeyError" not in exit_line
+
+
+async def test_without_a_log_no_earlier_output_explains_an_exit(house: House) -> None:
+    events = Events()
+    log = house.settings.log_dir / "a.example.log"
+    os.close(open_log_of(str(log), None))
+    log.write_text("Traceback (most recent call last):\nKeyError: 'of an earlier process'\n")
+    close_to_its_app(log)
+    process = house.prepare(Events())
+    process.start()
+    assert process.worker_death() is None
     adopted = house.adopt(process.ref, abandoned(process), events)
     assert adopted
     adopted.kill()
