@@ -10,6 +10,7 @@ from pathlib import Path
 
 from inotify_simple import INotify, flags, parse_events
 
+from emperor.guarded import guarded
 from emperor.linux.append_only import changeable
 from emperor.linux.log_owner import close_to_its_app
 from emperor.linux.watch import cannot_watch
@@ -98,8 +99,10 @@ class LogBound:
             names = set(os.listdir(self._folder))
         for name in names:
             if name.endswith(SUFFIX):
+                domain = name.removesuffix(SUFFIX)
                 for tell in self._on_written:
-                    tell(name.removesuffix(SUFFIX))
+                    with guarded(log, f"tell that the log of {domain} was written to"):
+                        tell(domain)
         if self._limit:
             self._check(names)
 
@@ -138,7 +141,9 @@ class LogBound:
             log.error("cannot look at %s: %s", path, error.strerror)
             return False
         close_to_its_app(path)
-        self._on_reserved(name.removesuffix(SUFFIX))
+        domain = name.removesuffix(SUFFIX)
+        with guarded(log, f"end {domain}, which has reserved space"):
+            self._on_reserved(domain)
         return True
 
     def _cut(self, name: str, is_misused: bool) -> None:

@@ -121,6 +121,24 @@ async def test_an_app_that_reserves_space_is_told(
     watch.close()
 
 
+async def test_a_fault_in_what_is_told_spares_no_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(domain: str) -> None:
+        raise ZeroDivisionError(domain)
+
+    monkeypatch.setattr(log_bound, "PAUSE_SECONDS", 0.01)
+    watch = LogBound(tmp_path, LIMIT, asyncio.get_running_loop(), fail, on_reserved=fail)
+    logs = [tmp_path / f"{name}.example.log" for name in "abc"]
+    for each in logs:
+        with each.open("ab") as app:
+            os.posix_fallocate(app.fileno(), 0, LIMIT * 2)
+    await eventually_async(lambda: all(used(each.stat()) < LIMIT for each in logs))
+    watch.close()
+    assert "cannot tell that the log of a.example was written to: a fault" in caplog.text
+    assert "cannot end c.example, which has reserved space: a fault" in caplog.text
+
+
 def test_a_log_of_many_gaps_was_not_written_by_printing(log: Path) -> None:
     with log.open("ab", buffering=0) as app:
         for number in range(20):
