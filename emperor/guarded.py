@@ -1,8 +1,9 @@
 """Keeps a fault of emperord from ending the daemon: what one task of a task group raises ends all
 of them. In the same way it keeps one step from skipping those after it."""
 
+import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from inspect import isawaitable
 
@@ -24,3 +25,14 @@ async def in_turn(log: logging.Logger, *steps: tuple[str, Callable[[], object]])
             done = step()
             if isawaitable(done):
                 await done
+
+
+async def kept_up(
+    log: logging.Logger, what: str, work: Callable[[], Awaitable[None]], retry_seconds: float
+) -> None:
+    """Do what lasts as long as the daemon: after a fault, again."""
+    while True:
+        with guarded(log, what):
+            await work()
+            return
+        await asyncio.sleep(retry_seconds)

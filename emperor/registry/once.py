@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from functools import partial
 
-from emperor.guarded import guarded
+from emperor.guarded import guarded, kept_up
 from emperor.model.log_fields import about
 from emperor.model.once import (
     ADOPT_SECONDS,
@@ -43,9 +43,12 @@ from emperor.registry.reachability import Asker
 
 log = logging.getLogger("emperord.once")
 
+_WHAT = "look after apps that must not run twice"
 _AWAY = (CannotReach, RegistryRefused, TimeoutError)
 # How long a visitor waits for a registry that does not answer.
 _ASK_SECONDS = 3.0
+# After a fault in what lasts as long as the daemon.
+_RETRY_SECONDS = 2.0
 
 
 class Once:
@@ -152,7 +155,8 @@ class Once:
         """Ask the registry from now on, and tell what it says."""
         self.permission = permission
         parts = (self._connect, self._renew, self._watch, self._give_away)
-        self._running = [self._tasks.create_task(_guarded(part)) for part in parts]
+        going_on = (kept_up(log, _WHAT, part, _RETRY_SECONDS) for part in parts)
+        self._running = [self._tasks.create_task(each) for each in going_on]
 
     async def stop(self) -> None:
         """The daemon stops for good, and its apps have ended: others may have them. Where a fault
@@ -383,5 +387,5 @@ class Once:
 
 
 async def _guarded(work: Callable[[], Awaitable[None]]) -> None:
-    with guarded(log, "look after apps that must not run twice"):
+    with guarded(log, _WHAT):
         await work()

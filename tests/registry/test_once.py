@@ -3,7 +3,7 @@ machines without processes, and an engine in memory; tests/journeys/test_once.py
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import cast
@@ -21,7 +21,8 @@ from emperor.registry import blocked_apps, migration, migration_requests, once, 
 from emperor.registry.link import Link
 from emperor.registry.once import Once
 from emperor.registry.own_names import OwnNames
-from emperor.registry.port import CannotReach, KeyValue
+from emperor.registry.port import CannotReach, Connection, KeyValue
+from emperor.registry.reachability import Asker
 from tests.eventually import eventually_async
 from tests.registry.memory_engine import MemoryEngine
 from tests.registry.to_engine import ToEngine
@@ -35,6 +36,7 @@ A, B = "a.example", "b.example"
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(once, "_ASK_SECONDS", 0.1)
     monkeypatch.setattr(once, "RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(once, "_RETRY_SECONDS", 0.01)
     for module in (migration, blocked_apps):
         monkeypatch.setattr(module, "_RETRY_SECONDS", (0.01, 0.02))
     monkeypatch.setattr(once_lease, "RENEW_SECONDS", 0.1)
@@ -50,6 +52,7 @@ class LossyEngine(MemoryEngine):
         super().__init__()
         self.loses = False
         self._reads: Counter[str] = Counter()
+        self.renewals = 0
         self.awake = asyncio.Event()
         self.awake.set()
 
@@ -65,6 +68,10 @@ class LossyEngine(MemoryEngine):
     async def get(self, key: str) -> KeyValue | None:
         self._reads[key] += 1
         return await super().get(key)
+
+    async def renew(self, lease: int) -> bool:
+        self.renewals += 1
+        return await super().renew(lease)
 
     def reads_of(self, key: str) -> int:
         """How often that key was read."""
@@ -94,10 +101,16 @@ class Machine:
     wait for their turn. `always` never sleep. One that `is_deaf` does not hear that it may have an
     app again."""
 
-    def __init__(self, name: str, engine: MemoryEngine, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self,
+        name: str,
+        engine: MemoryEngine,
+        tasks: asyncio.TaskGroup,
+        link: ToEngine | None = None,
+    ) -> None:
         self.me = Holder(name, name)
         self.fence = NoFence()
-        self.once = Once(cast(Link, ToEngine(engine)), OwnNames(self.me), self.fence, tasks)
+        self.once = Once(cast(Link, link or ToEngine(engine)), OwnNames(self.me), self.fence, tasks)
         self.always: set[str] = set()
         self.is_deaf = False
         self.running: set[str] = set()
@@ -419,3 +432,45 @@ async def test_all_is_given_up_when_the_last_app_has_ended(engine: LossyEngine) 
         await one.once.stop()
     assert holder(engine) is None
     assert one.fence.is_closed
+
+
+class _FaultyLink(ToEngine):
+    """Its first connection, and the first failure that it is told, meet a fault."""
+
+    def __init__(self, engine: MemoryEngine) -> None:
+        super().__init__(engine)
+        self.faults = 0
+        self._is_told = False
+
+    async def connection(self) -> Connection:
+        if not self.faults:
+            self._fail()
+        return await super().connection()
+
+    def teller(self, _asker: Asker) -> Callable[[Exception | None], None]:
+        return self._take
+
+    def _take(self, error: Exception | None) -> None:
+        if error and not self._is_told:
+            self._is_told = True
+            self._fail()
+
+    def _fail(self) -> None:
+        self.faults += 1
+        raise ZeroDivisionError
+
+
+async def test_no_fault_ends_the_connection_or_the_renewals(engine: LossyEngine) -> None:
+    link = _FaultyLink(engine)
+    async with asyncio.TaskGroup() as tasks:
+        one = Machine("one", engine, tasks, link)
+        one.once.start(one)
+        one.want(A)
+        await eventually_async(lambda: A in one.running)
+        await engine.cut()
+        await eventually_async(lambda: link.faults == 2)
+        await engine.mend()
+        before = engine.renewals
+        await eventually_async(lambda: engine.renewals >= before + 2)
+        one.stop(A)
+        await one.once.stop()
