@@ -1,13 +1,21 @@
 """Which inis have what another ini claims too. They keep it over a restart of the daemon.
 
 The first ini to claim a host name or a socket has it. A daemon that starts anew reads the holders
-of the one before first, so the order of their names decides nothing.
+of the one before first, so the order of their names decides nothing. Who has the better right to it
+takes it from the first one.
 """
 
 import logging
 from typing import Protocol
 
+from emperor.linux.binding import may_bind
+from emperor.model.claims import Conflict, Right
+from emperor.model.spec import Spec
+from emperor.supervisor.records import Vassal
+
 log = logging.getLogger("emperord.claim_holders")
+
+_ROOT = 0
 
 
 class Note(Protocol):
@@ -48,3 +56,18 @@ class ClaimHolders:
             self._saved = words
         except OSError as error:
             log.warning("cannot keep who won a conflict of inis: %s", error.strerror)
+
+
+def has_better_right(spec: Spec, holder: Vassal, conflict: Conflict, *, is_good: bool) -> bool:
+    """Whether an ini that has just been read has the better right to what another one has. A host
+    that is the name of an ini can only be an alias of others."""
+    if conflict.is_host:
+        return True
+    return _right(spec, conflict.claim, has_served=is_good) > _right(
+        holder.spec, conflict.claim, has_served=holder.has_accepted
+    )
+
+
+def _right(spec: Spec, socket: str, *, has_served: bool) -> Right:
+    is_root = spec.owner in (None, _ROOT)
+    return Right(may_bind(socket, spec.identity), is_root, has_served)

@@ -10,16 +10,15 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 
-from emperor.linux.binding import may_bind
 from emperor.linux.limits import descriptors
-from emperor.model.claims import Claims, Conflict, Right, without_aliases
+from emperor.model.claims import Claims, Conflict, without_aliases
 from emperor.model.fd_budget import limit_for
 from emperor.model.lifecycle import State
 from emperor.model.log_fields import about
 from emperor.model.ports import CannotListen
 from emperor.model.refusal import Refusal, RefusalReason
 from emperor.model.spec import Spec, Stamp
-from emperor.sources.claim_holders import ClaimHolders, Note
+from emperor.sources.claim_holders import ClaimHolders, Note, has_better_right
 from emperor.sources.refusals import Refusals
 from emperor.supervisor.governor import Governor
 from emperor.supervisor.records import Vassal
@@ -193,7 +192,7 @@ class Intake:
         if not conflicts:
             return None
         for conflict, holder in conflicts:
-            if holder is None or not _has_better_right(spec, holder, conflict, is_good=is_good):
+            if holder is None or not has_better_right(spec, holder, conflict, is_good=is_good):
                 return conflict
         for conflict, holder in conflicts:
             if holder is None or holder.state is State.REMOVED:
@@ -316,15 +315,19 @@ class Intake:
 
     def _must_go(self, vassal: Vassal, new: Spec) -> bool:
         """Whether a vassal cannot go on by `new`, which is read again when it is gone."""
-        if vassal.spec.runs_as != new.runs_as:
+        before = vassal.spec
+        if (before.owner, before.drops_to) != (new.owner, new.drops_to):
             self._cut_off(vassal, "it runs as another user now")
             return True
-        is_elsewhere = vassal.spec.socket != new.socket
+        # A user has no name for a moment where a directory service is away.
+        is_renamed = before.runs_as != new.runs_as
+        must_end = is_renamed or before.socket != new.socket
         if vassal.state is State.REMOVED:
-            return is_elsewhere or vassal.listener.fd < 0
-        if is_elsewhere:
-            self._dismiss(vassal.spec, "the path of its socket has changed")
-        return is_elsewhere
+            return must_end or vassal.listener.fd < 0
+        if must_end:
+            why = "the name or group of its user" if is_renamed else "the path of its socket"
+            self._dismiss(before, f"{why} has changed")
+        return must_end
 
     def _cut_off(self, vassal: Vassal, why: str) -> None:
         """Dismiss a vassal without a graceful stop: what its processes do with the listener must
@@ -374,21 +377,6 @@ def _is_of_another_tenant(refusal: Refusal, vassal: Vassal) -> bool:
     named any user before it broke."""
     before, now = vassal.spec.owner, refusal.owner
     return before is not None and now not in (None, ROOT, before)
-
-
-def _has_better_right(spec: Spec, holder: Vassal, conflict: Conflict, *, is_good: bool) -> bool:
-    """Whether an ini that has just been read has the better right to what another one has. A host
-    that is the name of an ini can only be an alias of others."""
-    if conflict.is_host:
-        return True
-    return _right(spec, conflict.claim, has_served=is_good) > _right(
-        holder.spec, conflict.claim, has_served=holder.has_accepted
-    )
-
-
-def _right(spec: Spec, socket: str, *, has_served: bool) -> Right:
-    is_root = spec.owner in (None, ROOT)
-    return Right(may_bind(socket, spec.identity), is_root, has_served)
 
 
 def _is_in_service(vassal: Vassal, spec: Spec, stamp: Stamp) -> bool:

@@ -200,6 +200,26 @@ async def test_another_user_gets_another_listener(theirs: Spec) -> None:
     assert anew.listener is not vassal.listener
 
 
+@pytest.mark.parametrize(
+    "now",
+    [Identity(1001, 1001, None), Identity(1001, 1002, "mallory"), Identity(1001, 1001, "m2")],
+    ids=["without a name", "another group", "another name"],
+)
+async def test_the_same_user_by_another_name_stops_gracefully(now: Identity) -> None:
+    source = Source(replace(SPEC, identity=MALLORY))
+    process = source.world.run()
+    theirs = replace(SPEC, identity=now)
+    for _ in range(2):
+        source.intake.serve(theirs, STAMP)
+        assert source.world.governor.vassals["a.example"].state is State.REMOVED
+        assert f"kill {process.pid}" not in source.world.actions
+        assert f"stop {process.pid}" in source.world.actions
+    process.exits("exited with status 0")
+    await eventually_async(lambda: source.retried == [["a.example.ini"]])
+    source.intake.serve(theirs, STAMP)
+    assert source.world.governor.vassals["a.example"].spec == theirs
+
+
 async def test_a_socket_that_cannot_be_bound_is_retried_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
