@@ -69,10 +69,15 @@ def open_log_of(path: str, owner: int | None) -> int:
             )
         return fd
     with suppress(OSError):
-        if uid != _ROOT and os.fstat(fd).st_size:
+        size = os.fstat(fd).st_size
+        # A tenant may still hold the file, also an empty one.
+        if earlier or _was_misused(fd) or (uid != _ROOT and size):
             # This fails where files take no marks.
             _mark(fd, earlier or _ROOT)
-            os.rename(path, f"{path}.of-uid-{earlier or _ROOT}")
+            if size:
+                os.rename(path, f"{path}.of-uid-{earlier or _ROOT}")
+            else:
+                os.unlink(path)
             os.close(fd)
             fd = open_log(path)
         _mark(fd, uid)
@@ -195,6 +200,12 @@ def _closed_for(fd: int) -> float:
         # The clock of the machine may have been set back.
         return CLOSED_SECONDS - since if since >= 0 else 0.0
     return 0.0
+
+
+def _was_misused(fd: int) -> bool:
+    with suppress(OSError):
+        return bool(os.getxattr(fd, _MISUSED))
+    return False
 
 
 def _mark(fd: int, uid: int) -> None:

@@ -9,6 +9,7 @@ from emperor.linux.log_owner import (
     MOST_AT_ONCE,
     MOST_READ,
     LogPosition,
+    close_to_its_app,
     find_end,
     open_log_of,
     read_end,
@@ -58,9 +59,45 @@ def test_a_log_is_set_aside_for_the_next_tenant(log: Path) -> None:
     assert log.with_name(f"{log.name}.of-uid-{ALICE}").read_bytes() == b"one\ntwo\nthree\n"
     _write(log, None, b"root\n")
     assert _last(str(log), 9, MALLORY) is None
-    assert _last(str(log), 9, None) == b"new\nroot\n", "an administrator reads all"
+    assert _last(str(log), 9, None) == b"root\n"
+    aside = log.with_name(f"{log.name}.of-uid-{MALLORY}")
+    assert _last(str(aside), 9, None) == b"new\n", "an administrator reads all"
     _write(log, ALICE, b"again\n")
     assert _last(str(log), 9, ALICE) == b"again\n"
+
+
+@pytest.mark.parametrize("owner", [None, MALLORY], ids=["root", "a tenant"])
+@pytest.mark.parametrize("is_rotated", [False, True], ids=["written", "rotated"])
+def test_a_misuse_costs_the_next_owner_no_log(
+    log: Path, owner: int | None, is_rotated: bool
+) -> None:
+    held = os.open(log, os.O_WRONLY | os.O_APPEND)
+    close_to_its_app(log)
+    if is_rotated:
+        os.truncate(log, 0)
+    _write(log, owner, b"one\n")
+    _write(log, owner, b"two\n")
+    os.write(held, b"of alice's\n")
+    os.close(held)
+    assert log.read_bytes() == b"one\ntwo\n"
+
+
+def test_an_empty_log_is_not_set_aside_over_a_full_one(log: Path) -> None:
+    _write(log, MALLORY, b"new\n")
+    aside = log.with_name(f"{log.name}.of-uid-{ALICE}")
+    _write(log, ALICE, b"")
+    os.truncate(log, 0)
+    _write(log, None, b"root\n")
+    assert aside.read_bytes() == b"one\ntwo\nthree\n", "nothing takes its place"
+
+
+def test_what_root_has_misused_is_open_to_the_next_owner(log: Path) -> None:
+    log.unlink()
+    _write(log, None, b"")
+    close_to_its_app(log)
+    _write(log, ALICE, b"one\n")
+    _write(log, ALICE, b"two\n")
+    assert log.read_bytes() == b"one\ntwo\n"
 
 
 def test_of_a_log_of_terabytes_the_end_is_read(log: Path) -> None:
