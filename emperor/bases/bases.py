@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 
 from emperor.bases.base_group import Groups
@@ -19,7 +18,7 @@ from emperor.bases.kept_base import Recipe, Surroundings, why_ended
 from emperor.bases.kept_bases import FoundBase, KeptBases
 from emperor.bases.lost_bases import LostBases, sharing_of
 from emperor.bases.program import Program
-from emperor.bases.request import Home, Request, Sharing
+from emperor.bases.request import Forked, Home, Request, Sharing
 from emperor.bases.root_base import RootBase
 from emperor.linux.accounts import ListedGroups
 from emperor.linux.memory import is_machine_short
@@ -44,16 +43,6 @@ _YOUNG_SECONDS = 60.0
 _LONGER_CALM_SECONDS = 10.0
 _DYING_SECONDS = 5.0
 _MOST_REFUSED = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Forked:
-    """An app, and the home of which its base is; empty for that of the standard library. `why_not`
-    is why its base is not that of its home, empty where nothing speaks for that."""
-
-    process: LedProcess
-    home: str
-    why_not: str = ""
 
 
 class Bases:

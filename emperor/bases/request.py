@@ -1,4 +1,4 @@
-"""What is asked of the bases: an app."""
+"""What is asked of the bases, and what they give: an app."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from emperor.bases.base_process import OnExit, OnUnfit
 from emperor.bases.order import Order, User
 from emperor.linux.groups import ControlGroup
+from emperor.linux.processes import LedProcess
 from emperor.model.limits import Limits
 
 
@@ -49,3 +50,13 @@ class Request:
     sharing: Sharing | str
     on_exit: OnExit
     on_unfit: OnUnfit
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """An app, and the home of which its base is; empty for that of the standard library. `why_not`
+    is why its base is not that of its home, empty where nothing speaks for that."""
+
+    process: LedProcess
+    home: str
+    why_not: str = ""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from emperor.bases.bases import Bases, Forked
+from emperor.bases.bases import Bases
 from emperor.bases.order import App, Order, Place, User
-from emperor.bases.request import Request, Sharing
+from emperor.bases.request import Forked, Request, Sharing
 from emperor.linux.groups import entering
 from emperor.linux.processes import LedProcess, Spawner, as_identity
 from emperor.model.cause import StartMethod
