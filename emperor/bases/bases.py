@@ -182,11 +182,13 @@ class Bases:
             return None
 
     def look(self) -> None:
-        """End the bases of homes if memory is short, or note which of them have grown."""
+        """End the bases of homes if memory is short, or note which of them have grown. Make those
+        again that are to be."""
         if self._of_homes and self._is_memory_short():
             self._end_all()
         for base in self._of_homes.values():
             base.measure()
+        self._lost.make_next()
 
     def accepts(self, app: int) -> None:
         """The process `app` accepts connections: its start is over."""

@@ -342,6 +342,19 @@ async def test_nothing_is_made_anew_while_memory_is_short(program: Program) -> N
     await bases.close()
 
 
+async def test_lost_bases_are_made_when_memory_suffices_again(program: Program) -> None:
+    home = sharing_of("a.example").home
+    spawner = Spawner(asyncio.get_running_loop())
+    is_short = True
+    bases = Bases(program, {}, spawner, lambda *_: (), lambda: is_short)
+    bases.take_over(NoStore(), [lost(home)], NoGroups())
+    await eventually_async(lambda: has_spares(bases))
+    is_short = False
+    bases.look()
+    await eventually_async(lambda: [state.home for state in bases.states()] == ["", "/usr"])
+    await bases.close()
+
+
 async def test_a_base_of_a_home_waits_for_the_first_base(
     program: Program, caplog: pytest.LogCaptureFixture
 ) -> None:
