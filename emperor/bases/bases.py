@@ -280,9 +280,15 @@ class Bases:
 
     def _look_after(self, base: HomeBase) -> None:
         """Keep it for the next daemon until it ends, and no longer than somebody uses it."""
-        base.process.on_leave = partial(self._kept.forget, base.process.pid)
+        base.process.on_leave = partial(self._leave, base)
         if self._look is None:
             self._look = self._loop.call_later(_UNUSED_SECONDS, self._end_unused)
+
+    def _leave(self, base: HomeBase) -> None:
+        """The base is killed, or has exited. One that waits in the kernel may not exit for long."""
+        self._kept.forget(base.process.pid)
+        # Whoever ends several bases would be in the middle of it.
+        self._loop.call_soon(self._lost.is_over, base)
 
     def _may_make(self) -> bool:
         """Whether a base of a home can be made now: one that is a child of the daemon."""

@@ -53,7 +53,7 @@ class LostBases:
             self._made = self._make(*self._left.popleft())
 
     def is_over(self, base: HomeBase) -> None:
-        """The base can fork, or has ended. If it was made here, the next one is made."""
+        """The base can fork, or is ended. If it was made here, the next one is made."""
         if base is self._made:
             self._made = None
             self.make_next()

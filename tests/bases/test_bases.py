@@ -442,6 +442,29 @@ async def all_is_there(bases: Bases) -> None:
     await eventually_async(lambda: all(len(state.spares) == 2 for state in bases.states()))
 
 
+async def test_a_lost_base_that_cannot_die_holds_no_other_up(
+    program: Program, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one whose import waits for a file system that answers nobody."""
+    hanging = sharing_of("a.example").home
+    bases = Bases(program, {}, Spawner(asyncio.get_running_loop()), lambda *_: (), lambda: False)
+    bases.make()
+    await eventually_async(lambda: has_spares(bases))
+    other = replace(hanging, open_files=(90, 90))
+    entries = [lost(hanging), lost(other)]
+    bases.take_over(NoStore(), entries, NoGroups())
+    assert [*bases._of_homes] == [hanging]
+    process = bases._of_homes[hanging].process
+    os.kill(process.pid, signal.SIGSTOP)
+    await all_is_there(bases)
+    with monkeypatch.context() as undying:
+        undying.setattr(LedProcess, "kill", lambda _: None)
+        clock.move(60.0)
+        await eventually_async(lambda: other in bases._of_homes)
+    await eventually_async(lambda: of_home(bases))
+    await bases.close()
+
+
 async def test_bases_are_made_anew_after_a_day(at_home: Bases, clock: MovedClock) -> None:
     root, home = root_of(at_home), of_home(at_home)
     clock.move(86_401.0)
