@@ -82,10 +82,13 @@ class Channel:
 
     async def _send_all(self) -> None:
         try:
-            with guarded(log, "send notices"):
-                while self._waiting:
+            while self._waiting:
+                is_sent = False
+                with guarded(log, "send notices"):
                     is_sent = await self._send(self._waiting[0])
-                    self._waiting.popleft()
+                # Also after a fault, which this notice might meet again.
+                self._waiting.popleft()
+                with guarded(log, "count notices"):
                     self._count(self.name, Fate.SENT if is_sent else Fate.FAILED)
         finally:
             self._task = None

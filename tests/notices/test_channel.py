@@ -134,4 +134,22 @@ async def test_a_fault_does_not_end_the_sending_of_later_notices(
             channel.put(notice(number))
             await eventually_async(lambda: not channel.waiting)
     assert sender.tried == ["1", "2"]
-    assert caplog.text.count("cannot send notices: a fault in emperord") == 2
+    assert caplog.text.count("cannot count notices: a fault in emperord") == 2
+
+
+async def test_a_notice_that_meets_a_fault_keeps_no_others_waiting(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def faulty() -> float:
+        raise ZeroDivisionError
+
+    sender, counted = _Sender(AGAIN), _Counts()
+    async with asyncio.TaskGroup() as tasks:
+        ports = ChannelPorts(Gate(), tasks, faulty, lambda: NOW)
+        channel = Channel(sender, ports, counted.count)
+        channel.put(notice(1))
+        channel.put(notice(2))
+    assert sender.tried == ["1", "2"]
+    assert channel.waiting == ()
+    assert counted == {"failed": 1, "sent": 1}
+    assert caplog.text.count("cannot send notices: a fault in emperord") == 1
