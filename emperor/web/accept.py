@@ -25,6 +25,8 @@ AT_ONCE = 64
 # Connections that are not served are closed in the same rounds. A client that makes them without
 # end costs no more of the time of the loop than this pause leaves.
 PAUSE_AFTER_REFUSALS_SECONDS = 0.002
+# A fault may come again at once, and each has a traceback.
+PAUSE_AFTER_A_FAULT_SECONDS = 1.0
 # No event tells when a descriptor becomes free, in this process or (ENFILE) in another one.
 PAUSE_SECONDS = 0.05
 
@@ -53,14 +55,16 @@ class Acceptor:
         """Accept until the task is cancelled."""
         try:
             while True:
+                pause = PAUSE_AFTER_A_FAULT_SECONDS
                 with guarded(log, "accept a connection"):
                     problem = await self._accept()
                     for _ in range(min(AT_ONCE, len(self._accepted))):
                         self._give(*self._accepted.popleft(), tasks)
                     if problem and not self._accepted:
                         await self._wait_for_descriptors(problem)
-                is_flood = self._refused >= AT_ONCE
-                await asyncio.sleep(PAUSE_AFTER_REFUSALS_SECONDS if is_flood else 0)
+                    is_flood = self._refused >= AT_ONCE
+                    pause = PAUSE_AFTER_REFUSALS_SECONDS if is_flood else 0.0
+                await asyncio.sleep(pause)
         finally:
             while self._accepted:
                 self._accepted.pop()[0].close()
