@@ -65,9 +65,17 @@ class Connections:
             )
 
     def _resume(self, fd: int) -> None:
-        if fd in self._paused:
-            self._paused.discard(fd)
+        if fd not in self._paused:
+            return
+        try:
             self._epoll.register(fd, select.EPOLLIN)
+        except OSError as error:
+            # Memory, or the number of watches that the user may have, is short.
+            self._loop.call_later(PAUSE_SECONDS, self._resume, fd)
+            if self._bursts.begins("watch", self._loop.time()):
+                log.warning("cannot watch sockets of apps: %s; it is tried again", error.strerror)
+        else:
+            self._paused.discard(fd)
 
     def _forget(self, fd: int) -> bool:
         for arguments in self._watched.values():

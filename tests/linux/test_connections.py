@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -115,4 +116,22 @@ async def test_a_pause_ends_with_the_watch(pairs: list[Pair]) -> None:
     for _ in range(3):
         await asyncio.sleep(0)
     assert called, "another watch is another descriptor"
+    connections.unwatch(here.fileno())
+
+
+async def test_a_pause_goes_on_until_the_socket_can_be_watched(
+    pairs: list[Pair], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file, which epoll does not take, has the number of the socket for a while."""
+    connections, called = Connections(asyncio.get_running_loop()), list[str]()
+    here, there = pairs[0]
+    connections.watch(here.fileno(), called.append, "a call")
+    connections.pause(here.fileno(), "a reason")
+    with socket.socket(fileno=os.dup(here.fileno())) as kept:
+        with (tmp_path / "file").open("w") as file:
+            os.dup2(file.fileno(), here.fileno())
+        await eventually_async(lambda: "cannot watch sockets of apps" in caplog.text)
+        os.dup2(kept.fileno(), here.fileno())
+    there.send(b"x")
+    await eventually_async(lambda: called)
     connections.unwatch(here.fileno())
