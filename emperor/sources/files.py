@@ -1,16 +1,23 @@
-"""Reads one ini from the disk, if nobody but its owner can change it."""
+"""Reads one ini from the disk, if nobody but its owner can change it; tells by its name whether a
+file is one."""
 
 import errno
 import os
+import re
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 
 from emperor.linux.stamps import stamp_of
 from emperor.linux.trust import closing, others_may_write, who_may_turn
 from emperor.model.definition import LONGEST_DEFINITION, BrokenIni, FileOwner
+from emperor.model.domain import LONGEST_DOMAIN
 from emperor.model.spec import Stamp
+from emperor.model.wildcard import cure_of_name
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+# What they name the file that they write: emacs, nano, vim, rsync, `sed -i` and `perl -i`.
+_DRAFT = re.compile(r"\..*|.*~|#.*#|4913|sed[A-Za-z0-9]{6}|XX[A-Za-z0-9]{6}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,27 @@ def open_folder(folder: str, place: str) -> str:
     return (
         f"cannot serve the inis of {folder}: others than root can change {place}; {closing(place)}"
     )
+
+
+def is_draft(file: str) -> bool:
+    """Whether an editor is about to write a file of that name."""
+    return _DRAFT.fullmatch(file) is not None
+
+
+def misnamed(file: str) -> str:
+    """The sentence about a file whose name without the suffix is no domain."""
+    cure = cure_of_name(file.removesuffix(".ini")) or "rename it"
+    return (
+        f"cannot serve {file!r}: its name is no host name (a-z 0-9 _ . -, at most"
+        f" {LONGEST_DOMAIN} characters); {cure}"
+    )
+
+
+def owner_of(path: str) -> int | None:
+    """Who owns an ini that could not be read; None: the kernel does not tell that either."""
+    with suppress(OSError):
+        return os.stat(path).st_uid
+    return None
 
 
 def read_ini(path: str, seen: os.stat_result | None = None) -> IniFile:

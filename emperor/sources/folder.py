@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import re
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -13,17 +12,16 @@ from emperor.linux.stamps import stamp_of
 from emperor.linux.trust import open_to_others
 from emperor.model.daemon_record import Outdated
 from emperor.model.definition import BrokenIni, Definition, FileOwner
-from emperor.model.domain import LONGEST_DOMAIN, is_domain
+from emperor.model.domain import is_domain
 from emperor.model.good_ini import GoodIni
 from emperor.model.ports import PendingSpec, Reader
 from emperor.model.reading_budget import ReadingBudget
 from emperor.model.refusal import Refusal, RefusalReason
 from emperor.model.settings import Settings
 from emperor.model.spec import Spec, Stamp
-from emperor.model.wildcard import cure_of_name
 from emperor.sources.aliases import Aliases
 from emperor.sources.claim_holders import Note
-from emperor.sources.files import IniFile, open_folder, read_ini
+from emperor.sources.files import IniFile, is_draft, misnamed, open_folder, owner_of, read_ini
 from emperor.sources.good_versions import GoodVersions, Keep
 from emperor.sources.intake import Intake
 from emperor.supervisor.governor import Governor
@@ -39,8 +37,6 @@ GRACE_SECONDS = 0.2
 _WINNERS_SECONDS = 10.0
 # A disk that hangs delays a stop by no more than this.
 _SAVE_SECONDS = 5.0
-# What they name the file that they write: emacs, nano, vim, rsync, `sed -i` and `perl -i`.
-_DRAFT = re.compile(r"\..*|.*~|#.*#|4913|sed[A-Za-z0-9]{6}|XX[A-Za-z0-9]{6}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +215,7 @@ class VassalFolder:
             self._update(file)
         except Exception:
             # A fault of ours in one ini must not end the service of all the others.
-            self._intake.note_fault(file)
+            self._intake.note_fault(file, owner_of(f"{self._path}/{file}"))
 
     def _update(self, file: str) -> None:
         domain = file.removesuffix(".ini")
@@ -248,7 +244,7 @@ class VassalFolder:
             if file in self._stamps or domain in self.refused or is_served:
                 self._update_missing(domain, file)
         except OSError as error:
-            self._refuse(file, RefusalReason.UNREADABLE, f"cannot read {file}: {error.strerror}")
+            self._refuse_unreadable(file, error)
         except BrokenIni as error:
             message = f"cannot read {file}: {error}"
             self._refuse(file, RefusalReason.BAD_FILE, message, stamp.uid)
@@ -301,16 +297,11 @@ class VassalFolder:
     def _update_misnamed(self, file: str) -> None:
         """A file that is not named DOMAIN.ini."""
         if file.startswith(".") or not file.endswith(".ini"):
-            if file not in self._ignored and not _DRAFT.fullmatch(file):
+            if file not in self._ignored and not is_draft(file):
                 self._ignored.add(file)
                 log.info("%r is not served: it is not named DOMAIN.ini", file)
         elif os.path.lexists(os.path.join(self._path, file)):
-            cure = cure_of_name(file.removesuffix(".ini")) or "rename it"
-            message = (
-                f"cannot serve {file!r}: its name is no host name (a-z 0-9 _ . -, at most"
-                f" {LONGEST_DOMAIN} characters); {cure}"
-            )
-            self._refuse(file, RefusalReason.BAD_NAME, message)
+            self._refuse(file, RefusalReason.BAD_NAME, misnamed(file))
         else:
             self._intake.remove(file.removesuffix(".ini"), file)
 
@@ -363,13 +354,17 @@ class VassalFolder:
             if self._stamps.get(file) == ini.stamp:
                 self._refuse_broken(file, ini, error)
         except Exception:
-            self._intake.note_fault(file)
+            self._intake.note_fault(file, owner_of(f"{self._path}/{file}"))
         finally:
             self._spend(file, asyncio.get_running_loop().time() - began)
 
     def _refuse_broken(self, file: str, ini: IniFile, error: BrokenIni) -> None:
         message = f"cannot serve {file}: {error}"
         self._refuse(file, RefusalReason.BROKEN_INI, message, ini.owner.uid)
+
+    def _refuse_unreadable(self, file: str, error: OSError) -> None:
+        message = f"cannot read {file}: {error.strerror}"
+        self._refuse(file, RefusalReason.UNREADABLE, message, owner_of(f"{self._path}/{file}"))
 
     def _refuse(
         self, file: str, reason: RefusalReason, message: str, owner: int | None = None

@@ -281,7 +281,7 @@ class Intake:
             self._complained.add(refusal.domain)
         self.on_judged(refusal.domain)
 
-    def note_fault(self, file: str) -> None:
+    def note_fault(self, file: str, owner: int | None) -> None:
         """Log the exception that is being handled as a fault of emperord, which has kept that ini
         from being read. A refusal has it read again later, though it has not changed."""
         log.exception("cannot read %s: a fault in emperord", file)
@@ -289,7 +289,7 @@ class Intake:
             return
         domain, message = file.removesuffix(".ini"), f"cannot read {file}: {FAULT}"
         try:
-            self.refuse(Refusal(domain, file, RefusalReason.FAULT, message))
+            self.refuse(Refusal(domain, file, RefusalReason.FAULT, message, owner))
         except Exception:
             log.exception("cannot refuse %s: a fault in emperord", file)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from emperor.model.definition import BrokenIni, Definition
 from emperor.model.ports import PendingSpec
 from emperor.model.refusal import RefusalReason
-from emperor.model.spec import Spec
+from emperor.model.spec import Identity, Spec
 from emperor.sources.folder import VassalFolder
 from tests.supervisor.world import SPEC, World
 
@@ -19,12 +19,14 @@ FOLLOWED, OWN = 77.0, 9
 
 class FakeReader:
     """Reads definitions that are a number, the seconds of `idle`; other texts are broken. After the
-    word "slow" the spec is pending until `answer` is set. A `fault` is raised for each text."""
+    word "slow" the spec is pending until `answer` is set. A `fault` is raised for each text. The
+    apps run as `identity`."""
 
     def __init__(self) -> None:
         self.answer = asyncio.Event()
         self.read_files: list[str] = []
         self.fault: Exception | None = None
+        self.identity: Identity | None = None
         self.waiting = self.most_waiting = 0
 
     def read(self, definition: Definition) -> Spec | PendingSpec:
@@ -65,6 +67,7 @@ class FakeReader:
             ini=definition.file,
             socket=f"/s/{domain}/socket",
             idle=int(text),
+            identity=self.identity,
         )
 
 

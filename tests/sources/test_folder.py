@@ -1,6 +1,7 @@
 """The folder of inis, read by a reader that knows no runtime."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from emperor.model import reading_budget
 from emperor.model.daemon_record import Outdated
 from emperor.model.refusal import RefusalReason
+from emperor.model.spec import Identity
 from emperor.sources import folder as folder_module
 from emperor.supervisor import slices
 from tests.eventually import eventually_async
@@ -383,3 +385,21 @@ async def test_a_fault_that_cannot_be_told_ends_no_reading(tmp_path: Path) -> No
         site.folder.tell_changes(lambda _: None, lambda domain: [][len(domain)])
         site.write("b.example", "5")
         assert "b.example" in site.folder.refused
+
+
+@pytest.mark.parametrize("text", ["6", "slow 6"])
+@pytest.mark.parametrize("fault", [RuntimeError("a bug"), OSError(errno.EMFILE, "Too many open")])
+async def test_an_unread_ini_of_another_tenant_ends_the_app(
+    tmp_path: Path, fault: Exception, text: str
+) -> None:
+    async with site_at(tmp_path) as site:
+        site.reader.answer.set()
+        site.reader.identity = Identity(1001, 1001, "mallory")
+        site.write("b.example", "5")
+        site.reader.fault = fault
+        ini = tmp_path / "b.example.ini"
+        ini.write_text(text)
+        os.chown(ini, 1002, 1002)
+        site.folder.update(ini.name)
+        await eventually_async(lambda: site.idle("b.example") is None)
+        assert site.folder.refused["b.example"].owner == 1002
