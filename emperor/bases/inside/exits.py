@@ -18,32 +18,43 @@ class Exits:
 
     def __init__(self, needs: Needs) -> None:
         self._needs = needs
-        self._noted: list[tuple[str, _Function, tuple[Any, ...], dict[str, Any]]] = []
+        # Of each module what it has called, in the order of the calls.
+        self._noted: list[tuple[str, str, _Function, tuple[Any, ...], dict[str, Any]]] = []
         self._register: Callable[..., Any] = atexit.register
+        self._unregister: Callable[..., Any] = atexit.unregister
         self._is_noting = False
 
     def begin(self) -> None:
         """Note from now on."""
         # At its first object this class has weakref do something, once for all modules.
         weakref.finalize(self, print).detach()
-        self._register, self._is_noting = atexit.register, True
-        vars(atexit)["register"] = self._note
+        self._register, self._unregister = atexit.register, atexit.unregister
+        self._is_noting = True
+        vars(atexit).update(register=self._note, unregister=self._note_unregister)
 
     def end(self) -> None:
         """Note no more."""
-        vars(atexit)["register"], self._is_noting = self._register, False
+        vars(atexit).update(register=self._register, unregister=self._unregister)
+        self._is_noting = False
 
     def _note(self, function: _Function, /, *arguments: Any, **named: Any) -> _Function:
         # A module may have kept this as its `register`.
         importer = self._needs.importer(sys._getframe(1)) if self._is_noting else ""
         if importer:
-            self._noted.append((importer, function, arguments, named))
+            self._noted.append((importer, "register", function, arguments, named))
         else:
             self._register(function, *arguments, **named)
         return function
 
+    def _note_unregister(self, function: _Function, /) -> None:
+        importer = self._needs.importer(sys._getframe(1)) if self._is_noting else ""
+        if importer:
+            self._noted.append((importer, "unregister", function, (), {}))
+        else:
+            self._unregister(function)
+
     def add(self, names: Collection[str]) -> None:
         """Have Python do what these modules have asked for."""
-        for name, function, arguments, named in self._noted:
+        for name, call, function, arguments, named in self._noted:
             if name in names:
-                atexit.register(function, *arguments, **named)
+                getattr(atexit, call)(function, *arguments, **named)
