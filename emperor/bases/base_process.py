@@ -65,6 +65,11 @@ class BaseState:
     modules: tuple[str, ...]
     left_out: Mapping[str, str]
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The base and its spares."""
+        return (self.pid, *self.spares)
+
 
 @dataclass(frozen=True, slots=True)
 class Held:

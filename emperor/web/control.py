@@ -107,7 +107,7 @@ class Control:
 
     async def bases(self, _request: web.Request, _caller: Caller) -> web.Response:
         """The preloaded interpreters."""
-        return _json(await asyncio.to_thread(self.reporter.bases_report))
+        return _json(await self.reporter.bases_report())
 
     async def vassal(self, request: web.Request, caller: Caller) -> web.Response:
         """One vassal in detail, also while it stops because its ini is gone."""

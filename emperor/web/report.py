@@ -133,21 +133,24 @@ class Reporter:
         """How many vassals have metrics of their own."""
         return self.settings.metrics_vassals
 
-    def bases_report(self) -> BasesReport:
+    async def bases_report(self) -> BasesReport:
         """The preloaded interpreters."""
         bases = self.sources.bases
+        # The loop changes what there is while a thread measures.
+        states = bases.states()
+        without_base = tuple(
+            WithoutBase(home.python, name_of(home.user) or None, why)
+            for home, why in bases.refused.items()
+        )
+        memory = await asyncio.to_thread(lambda: [proportional_memory(it.pids) for it in states])
         return BasesReport(
-            bases=tuple(map(self._base, bases.states())),
+            bases=tuple(map(self._base, states, memory)),
             why_none=bases.why_none or None,
-            without_base=tuple(
-                WithoutBase(home.python, name_of(home.user) or None, why)
-                for home, why in bases.refused.items()
-            ),
+            without_base=without_base,
             why_standard=bases.why_standard or None,
         )
 
-    def _base(self, state: BaseState) -> Base:
-        left_out = (LeftOut(*item) for item in sorted(state.left_out.items()))
+    def _base(self, state: BaseState, memory: int | None) -> Base:
         return Base(
             python=state.python,
             home=state.home or None,
@@ -156,9 +159,9 @@ class Reporter:
             made_at=self._wall(state.made),
             spares=len(state.spares),
             apps=state.forks,
-            pss_bytes=proportional_memory([state.pid, *state.spares]),
+            pss_bytes=memory,
             modules=state.modules,
-            left_out=tuple(left_out),
+            left_out=tuple(LeftOut(*item) for item in sorted(state.left_out.items())),
         )
 
     async def report(self, draining_since: datetime | None, caller: Caller) -> Report:

@@ -3,12 +3,16 @@
 import asyncio
 import json
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from emperor.bases.base_process import BaseState
+from emperor.bases.request import Home
 from emperor.model.authority import Caller
 from emperor.model.lifecycle import Event
 from emperor.model.problem import ProblemCode
@@ -225,6 +229,28 @@ def test_a_followed_log_ends_with_the_daemon(tmp_path: Path) -> None:
         assert answer.read1() == b"two\n"
     assert answer.read() == b""
     follower.close()
+
+
+def test_bases_are_read_in_the_loop_that_changes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emperor = FakeEmperor(tmp_path)
+    bases = emperor.reporter.sources.bases
+    bases.refused[Home("/venv", None, True, (100, 100))] = "it did not import within 60 s"
+    readers: list[int] = []
+
+    def states() -> tuple[BaseState, ...]:
+        readers.append(threading.get_ident())
+        return ()
+
+    monkeypatch.setattr(bases, "states", states)
+    with listening(emperor):
+        loop: Future[int] = Future()
+        emperor.loop.call_soon_threadsafe(lambda: loop.set_result(threading.get_ident()))
+        status, _, answer = _call(emperor, "GET", "/v1/bases")
+        assert readers == [loop.result()]
+    assert status == 200
+    assert [each["home"] for each in answer["without_base"]] == ["/venv"]
 
 
 @pytest.fixture
