@@ -122,7 +122,11 @@ class LogBound:
             if name.endswith(SUFFIX) and name not in self._cutting and self._is_large(name):
                 self._cutting.add(name)
                 is_misused = self._end_misuse(name)
-                self._loop.run_in_executor(None, self._cut, name, is_misused)
+                try:
+                    self._loop.run_in_executor(None, self._cut, name, is_misused)
+                except RuntimeError:  # there is no room for a thread
+                    self._loop.call_later(PAUSE_SECONDS, self._look_again, name)
+                    continue
                 self._tell(name.removesuffix(SUFFIX))
 
     def _is_large(self, name: str) -> bool:

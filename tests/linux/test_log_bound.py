@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from emperor.linux.log_bound import LogBound, cut, is_reserved, used
 from emperor.linux.log_owner import open_log_of
 from emperor.model.ports import CannotLaunch
 from tests.eventually import eventually_async
+from tests.threads import no_thread_left
 
 LIMIT = 100_000
 LINE = b"x" * 99 + b"\n"
@@ -119,6 +121,15 @@ async def test_an_app_that_reserves_space_is_told(
     os.setxattr(log, "trusted.emperord.misuse", b"1000000000")
     os.close(open_log_of(str(log), None))
     watch.close()
+
+
+async def test_without_a_thread_a_log_is_cut_later(bound: LogBound, log: Path) -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
+    with no_thread_left():
+        with log.open("wb") as app:
+            app.write(LINE * 2000)
+        await eventually_async(lambda: bound._cutting)
+    await eventually_async(lambda: log.stat().st_size < LIMIT, seconds=5)
 
 
 async def test_a_fault_in_what_is_told_spares_no_log(
