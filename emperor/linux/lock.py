@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from emperor.linux.proc import parent_of
+from emperor.linux.proc import name_of, parent_of
 
 _MOST_BYTES = 1 << 20
 # Whoever may read the file may lock it, and then no daemon starts.
@@ -17,7 +17,7 @@ _NAME = "emperord.lock"
 
 class AlreadyRunning(Exception):
     """Another daemon serves this run-dir, or a process that it has left has its lock; the message
-    names its pid."""
+    names the pid of each."""
 
 
 class RunLock:
@@ -55,10 +55,12 @@ class RunLock:
         theirs = {str(pid) for pid in holders | {parent_of(pid) for pid in holders}}
         if writer in theirs or not holders:
             return f"emperord with pid {writer or 'unknown'} already serves {self._run_dir}"
-        holder = min(holders)
+        named = ", ".join(f"pid {pid} ({name_of(pid)})" for pid in sorted(holders))
+        verbs, them = ("holds", "it") if len(holders) == 1 else ("hold", "them")
         return (
-            f"pid {holder} holds {self._run_dir / _NAME}, and has it from emperord with pid"
-            f" {writer or 'unknown'}, which is gone; end it by `kill -9 {holder}`"
+            f"{named} {verbs} {self._run_dir / _NAME}, inherited from emperord with pid"
+            f" {writer or 'unknown'}, which is gone; end {them} by"
+            f" `kill -9 {' '.join(map(str, sorted(holders)))}`"
         )
 
     def _open(self) -> int:

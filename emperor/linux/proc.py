@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
+from emperor.model.text import one_line
+
 # Of `state_fields`.
 STATE, BORN_TICKS, RSS_PAGES = 0, 19, 21
 # In user space and in the kernel: of the process, and of its reaped children.
@@ -45,6 +47,11 @@ def environment_of(pid: int) -> list[bytes]:
 def parent_of(pid: int) -> int:
     """The parent of a process; 0 where it is gone."""
     return int(_status(pid, "PPid") or 0)
+
+
+def name_of(pid: int) -> str:
+    """The name of the command of a process, without what does not print; empty where it is gone."""
+    return one_line(_status(pid, "Name"))
 
 
 def user_of(pid: int) -> int | None:

@@ -56,12 +56,31 @@ def test_who_has_the_lock_of_a_dead_daemon_is_named(tmp_path: Path) -> None:
     with holder(tmp_path, "os.set_inheritable(lock.fd, True); os.system('sleep 1000 &')") as first:
         first.kill()
         first.wait()
-        message = rf"pid (\d+) holds {tmp_path}/emperord.lock, .* pid {first.pid}, which is gone"
+        held = rf"pid (\d+) \(sleep\) holds {tmp_path}/emperord.lock, "
+        message = f"{held}.* pid {first.pid}, which is gone"
         with pytest.raises(AlreadyRunning, match=message) as error, RunLock(tmp_path):
             pass
         [pid] = re.findall(r"kill -9 (\d+)", str(error.value))
         assert Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
         os.kill(int(pid), signal.SIGKILL)
+    eventually(lambda: is_free(tmp_path), what="the lock is free")
+
+
+def test_all_who_have_the_lock_of_a_dead_daemon_are_named(tmp_path: Path) -> None:
+    both = "os.set_inheritable(lock.fd, True); os.system('sleep 1000 & sleep 1001 &')"
+    with holder(tmp_path, both) as first:
+        first.kill()
+        first.wait()
+        with pytest.raises(AlreadyRunning) as error, RunLock(tmp_path):
+            pass
+        [listed] = re.findall(r"end them by `kill -9 ([\d ]+)`", str(error.value))
+        pids = [*map(int, listed.split())]
+        commands = [psutil.Process(pid).cmdline() for pid in pids]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+    named = ", ".join(f"pid {pid} (sleep)" for pid in pids)
+    assert f"cannot start: {named} hold {tmp_path}/emperord.lock, " in str(error.value)
+    assert sorted(commands) == [["sleep", "1000"], ["sleep", "1001"]]
     eventually(lambda: is_free(tmp_path), what="the lock is free")
 
 
