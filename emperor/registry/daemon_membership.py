@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from emperor import __version__
-from emperor.guarded import guarded
+from emperor.guarded import kept_up
 from emperor.linux.fence import FenceClient
 from emperor.linux.limits import machine_for_limits
 from emperor.model.member import Capacity, Member
@@ -24,6 +24,9 @@ from emperor.registry.own_share import own_share
 from emperor.registry.reachability import Asker
 
 log = logging.getLogger("emperord.daemon_membership")
+
+# After a fault.
+_RETRY_SECONDS = 2.0
 
 
 class DaemonMembership:
@@ -47,7 +50,8 @@ class DaemonMembership:
 
     def join(self, tasks: asyncio.TaskGroup) -> None:
         """Be registered from now on."""
-        self._task = tasks.create_task(self._run())
+        run = kept_up(log, "register with the fleet", self._run, _RETRY_SECONDS)
+        self._task = tasks.create_task(run)
 
     def changed(self) -> None:
         """The machine drains, or does no longer."""
@@ -75,13 +79,13 @@ class DaemonMembership:
             await self._membership.leave()
 
     async def _run(self) -> None:
-        with guarded(log, "register with the fleet"):
+        if self._membership is None:
             connection = await self._link.connection()
             clock, tell = asyncio.get_running_loop().time, self._link.teller(Asker.MEMBERSHIP)
             self._membership = Membership(connection, self._me, clock, tell)
             if self._names.before:
                 self._membership.address_before = self._names.before.address
-            await self._membership.run()
+        await self._membership.run()
 
     def _me(self) -> Member:
         settings = self._settings
