@@ -322,8 +322,8 @@ class VassalFolder:
             self._governor.refuse_wildcard(alias)
         try:
             spec = self._reader.read(definition)
-        except BrokenIni as error:
-            self._refuse_broken(file, ini, error)
+        except (BrokenIni, OSError) as error:
+            self._refuse_unread(file, ini, error)
             return
         if isinstance(spec, Spec):
             self._intake.serve(spec, ini.stamp, ini.data, is_good=is_good)
@@ -347,23 +347,28 @@ class VassalFolder:
         """Serve a spec that takes time, unless the ini changes meanwhile."""
         began = asyncio.get_running_loop().time()
         try:
-            spec = await pending()
-            if self._stamps.get(file) == ini.stamp:
-                self._intake.serve(spec, ini.stamp, ini.data, is_good=is_good)
-        except BrokenIni as error:
-            if self._stamps.get(file) == ini.stamp:
-                self._refuse_broken(file, ini, error)
+            try:
+                spec = await pending()
+            except (BrokenIni, OSError) as error:
+                if self._stamps.get(file) == ini.stamp:
+                    self._refuse_unread(file, ini, error)
+            else:
+                if self._stamps.get(file) == ini.stamp:
+                    self._intake.serve(spec, ini.stamp, ini.data, is_good=is_good)
         except Exception:
             self._intake.note_fault(file, owner_of(f"{self._path}/{file}"))
         finally:
             self._spend(file, asyncio.get_running_loop().time() - began)
 
-    def _refuse_broken(self, file: str, ini: IniFile, error: BrokenIni) -> None:
+    def _refuse_unread(self, file: str, ini: IniFile, error: BrokenIni | OSError) -> None:
+        if isinstance(error, OSError):  # no descriptor to look for its user, for example
+            self._refuse_unreadable(file, error)
+            return
         message = f"cannot serve {file}: {error}"
         self._refuse(file, RefusalReason.BROKEN_INI, message, ini.owner.uid)
 
     def _refuse_unreadable(self, file: str, error: OSError) -> None:
-        message = f"cannot read {file}: {error.strerror}"
+        message = f"cannot read {file}: {error.strerror or error}"
         self._refuse(file, RefusalReason.UNREADABLE, message, owner_of(f"{self._path}/{file}"))
 
     def _refuse(

@@ -154,7 +154,7 @@ class Intake:
             if vassal is None:
                 self._governor.admit(spec, stamp, text, is_good=is_good)
             elif has_changed:
-                self._governor.revise(spec, stamp, text)
+                self._revise(vassal, spec, stamp, text)
         except CannotListen as error:
             before = self._problem(spec.domain)
             self._refuse_spec(spec, RefusalReason.CANNOT_LISTEN, str(error))
@@ -171,6 +171,12 @@ class Intake:
         if is_new or has_changed:
             self.on_change(spec.domain)
         self.on_judged(spec.domain)
+
+    def _revise(self, vassal: Vassal, spec: Spec, stamp: Stamp, text: bytes) -> None:
+        if _is_in_effect(vassal, spec, stamp):
+            self._governor.note_broken_ini(spec.domain, None)
+        else:
+            self._governor.revise(spec, stamp, text)
 
     def follow(self, vassal: Vassal, spec: Spec, stamp: Stamp) -> None:
         """Give a vassal other settings for the version of its ini that is in effect, by which it
@@ -381,5 +387,9 @@ def _is_of_another_tenant(refusal: Refusal, vassal: Vassal) -> bool:
 
 def _is_in_service(vassal: Vassal, spec: Spec, stamp: Stamp) -> bool:
     """Whether this very version of the ini is in service, or does not start and was tried."""
-    is_current = vassal.state is not State.REMOVED and vassal.ini_error is None
-    return is_current and newest(vassal) == (spec, stamp)
+    return vassal.ini_error is None and _is_in_effect(vassal, spec, stamp)
+
+
+def _is_in_effect(vassal: Vassal, spec: Spec, stamp: Stamp) -> bool:
+    """Whether the vassal has this very version of the ini, whatever its next reading came to."""
+    return vassal.state is not State.REMOVED and newest(vassal) == (spec, stamp)

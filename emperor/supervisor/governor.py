@@ -143,8 +143,9 @@ class Governor:
         self._start_if_always_on(vassal)
         self.checkpoint.save(vassal)
 
-    def note_broken_ini(self, domain: str, error: str) -> None:
-        """Note that the ini became broken, while the last good spec stays in service."""
+    def note_broken_ini(self, domain: str, error: str | None) -> None:
+        """Note that the ini became broken, while the last good spec stays in service; None: that it
+        could not be read for a while, and is the same."""
         self.vassals[domain].ini_error = error
         self.checkpoint.save(self.vassals[domain])
 

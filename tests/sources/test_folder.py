@@ -403,3 +403,26 @@ async def test_an_unread_ini_of_another_tenant_ends_the_app(
         site.folder.update(ini.name)
         await eventually_async(lambda: site.idle("b.example") is None)
         assert site.folder.refused["b.example"].owner == 1002
+
+
+@pytest.mark.parametrize("text", ["5", "slow 5"])
+async def test_a_lack_of_descriptors_reloads_no_app(
+    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with site_at(tmp_path) as site:
+        site.reader.answer.set()
+        site.write("a.example", text)
+        await eventually_async(lambda: site.idle("a.example") == 5)
+        vassal = site.world.vassal
+        site.world.run()
+        site.reader.fault = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        site.folder.read_anew(["a.example.ini"])
+        await eventually_async(lambda: vassal.ini_error is not None)
+        assert vassal.ini_error == "cannot read a.example.ini: Too many open files"
+        assert not any(record.exc_info for record in caplog.records)
+        site.reader.fault = None
+        before = site.world.actions.copy()
+        await site.folder.rescan()
+        await eventually_async(lambda: vassal.ini_error is None)
+        assert site.world.actions == before
+        assert site.folder.refused == {}
