@@ -31,7 +31,7 @@ from emperor.linux.hierarchies import (
     prepare,
     put,
 )
-from emperor.linux.left_memory import SUMMED_UP_SECONDS, remove_tenant
+from emperor.linux.left_memory import SUMMED_UP_SECONDS, remove_tenant, remove_tenants
 from emperor.linux.limit_files import Level, files
 from emperor.linux.limit_hits import HitCounter
 from emperor.model.limit_hits import Hit
@@ -233,6 +233,7 @@ class ControlGroups:
         """End all groups, and wait for that: the daemon ends."""
         self._in_use.clear()
         self.sweep()
+        remove_tenants(self._hierarchies)
         for hierarchy in self._hierarchies:
             if not hierarchy.is_delegated:
                 _remove(hierarchy.base)

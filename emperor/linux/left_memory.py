@@ -24,6 +24,15 @@ def remove_tenant(hierarchies: Sequence[Hierarchy], tenant: str) -> None:
                 os.rmdir(hierarchy.base / tenant)
 
 
+def remove_tenants(hierarchies: Sequence[Hierarchy]) -> None:
+    """Remove the empty groups of all tenants, whatever they count: the daemon ends, and nobody
+    would remove them later."""
+    for hierarchy in hierarchies:
+        for tenant in hierarchy.base.glob("uid-*/"):
+            with suppress(OSError):  # it has processes, or is gone
+                os.rmdir(tenant)
+
+
 def _is_held(hierarchy: Hierarchy, tenant: str) -> bool:
     if "memory" not in hierarchy.controllers:
         return False

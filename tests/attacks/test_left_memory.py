@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.tenants import MALLORY, UIDS, Tenants, groups_of_mallory, hits
+from tests.attacks.tenants import MALLORY, UIDS, Tenants, groups, groups_of_mallory, hits
 from tests.controllers import needs_controllers
 from tests.eventually import eventually
 from tests.nginx_server import Nginx
@@ -67,6 +67,13 @@ def free(place: str) -> None:
         subprocess.run(["ipcrm", "-m", number], check=True)
 
 
+def host_leaver(house: Tenants, place: str) -> None:
+    """Have an app of mallory's that leaves so much at each start."""
+    house.host(
+        MALLORY, "leaver.example", "leaver.py", env=f"SIZE={LEFT * MB}\nenv = FOLDER={place}"
+    )
+
+
 def run(house: Tenants, domain: str) -> None:
     """Have the app leave more, and end it."""
     house.get(domain)
@@ -78,9 +85,7 @@ def run(house: Tenants, domain: str) -> None:
 
 def test_memory_that_an_app_leaves_goes_on_to_count(house: Tenants, place: str) -> None:
     house.expect("leaver.example: ")
-    house.host(
-        MALLORY, "leaver.example", "leaver.py", env=f"SIZE={LEFT * MB}\nenv = FOLDER={place}"
-    )
+    host_leaver(house, place)
     for _ in range(STARTS):
         run(house, "leaver.example")
     assert LEFT * MB <= left(place) <= MOST * MB
@@ -89,3 +94,11 @@ def test_memory_that_an_app_leaves_goes_on_to_count(house: Tenants, place: str) 
     house.host(MALLORY, "plain.example")
     run(house, "plain.example")
     eventually(lambda: not groups_of_mallory(house), what="nothing is left to count")
+
+
+def test_no_group_outlives_the_daemon_for_what_is_left(house: Tenants, place: str) -> None:
+    host_leaver(house, place)
+    run(house, "leaver.example")
+    assert groups_of_mallory(house)
+    assert house.stop() == 0
+    assert not groups(house.folder)
