@@ -350,8 +350,14 @@ import warnings
 warnings.simplefilter("error", DeprecationWarning)
 from filtering import inner
 warnings.filterwarnings("ignore", "some .*", UserWarning, "filtering")
+warnings.simplefilter("always", ResourceWarning, append=True)
+warnings.simplefilter("default", BytesWarning, append=True)
 """
-INNER = "import warnings\nwarnings.simplefilter('always', ImportWarning)\n"
+INNER = """
+import warnings
+warnings.simplefilter("always", ImportWarning)
+warnings.simplefilter("always", FutureWarning, append=True)
+"""
 FILTERED = """
 import json, warnings
 before = [str(each) for each in warnings.filters]
@@ -373,7 +379,7 @@ def test_an_app_gets_the_filters_of_warnings_of_what_it_imports(
         FILTERED.replace("NAMED", "import filtering\nafter", 1).replace("NAMED", "after")
     )
     usual = [told(backend, domain) for domain in dropped(backend, home, ONE, OTHER)]
-    assert len(usual[0]["filters"]) == len(usual[0]["before"]) + 3
+    assert len(usual[0]["filters"]) == len(usual[0]["before"]) + 6
     base = shared(backend, home)
     assert {"filtering", "filtering.inner"} <= {*base["modules"]}
     seen = told(backend, ONE)

@@ -83,7 +83,7 @@ class Effects:
     def since(self, before: State, but: Collection[str] = ()) -> str:
         """What was done since then, in words; empty for nothing."""
         now = {**self.state()}
-        # One that is put before all others is no change: each app gets it with its module.
+        # One before or after all others is no change: each app gets it with its module.
         if _adds_filters_alone(before[_FILTERS], now[_FILTERS]):
             now[_FILTERS] = before[_FILTERS]
         return next((what for what in now if now[what] != before.get(what) and what not in but), "")
@@ -102,7 +102,8 @@ class Effects:
 
 def _adds_filters_alone(before: object, now: object) -> bool:
     assert isinstance(before, tuple) and isinstance(now, tuple)
-    return bool(now[len(now) - len(before) :] == before)
+    places = range(len(now) - len(before) + 1)
+    return any(now[place : place + len(before)] == before for place in places)
 
 
 def _umask() -> int:

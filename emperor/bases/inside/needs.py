@@ -32,6 +32,7 @@ class Needs:
         self._filters: Callable[[], Sequence[Filter]] = lambda: ()
         self._all_filters: list[Filter] = []
         self._added_by: dict[int, str] = {}
+        self._appended: set[int] = set()
         self._original: Callable[..., ModuleType] = builtins.__import__
 
     def of(self, name: str) -> "set[str]":
@@ -47,9 +48,16 @@ class Needs:
         )
 
     def filters_of(self, names: "Collection[str]") -> "list[Filter]":
-        """The filters of warnings that these modules have added, the earliest first."""
-        latest_first = [each for each in self._all_filters if self._added_by[id(each)] in names]
-        return latest_first[::-1]
+        """The filters of warnings that these modules have put before all others, the earliest
+        first."""
+        return [each for each in self._added(names) if id(each) not in self._appended][::-1]
+
+    def appended_by(self, names: "Collection[str]") -> "list[Filter]":
+        """The filters that these modules have put after all others, the earliest first."""
+        return [each for each in self._added(names) if id(each) in self._appended]
+
+    def _added(self, names: "Collection[str]") -> "list[Filter]":
+        return [each for each in self._all_filters if self._added_by[id(each)] in names]
 
     def begin(self, filters: "Callable[[], Sequence[Filter]]" = lambda: ()) -> None:
         """Note all imports from now on. `filters` are those of warnings."""
@@ -95,7 +103,7 @@ class Needs:
         if package and package not in sys.modules:
             # A package may put modules into sys.modules, as collections does since Python 3.13.
             self._import(package)
-        before, filters = set(sys.modules), len(self._filters())
+        before, filters = set(sys.modules), [*self._filters()]
         self._importing.append(wanted)
         try:
             return self._original(name, globals, locals, fromlist or (), level)
@@ -117,11 +125,17 @@ class Needs:
             named = {wanted, *(f"{wanted}.{item}" for item in fromlist or ())}
             self._of.setdefault(importer, set()).update(new | (named & sys.modules.keys()))
 
-    def _note_filters(self, name: str, before: int) -> None:
-        """A filter is put before all others. What the module has imported has noted its own."""
-        filters = self._filters()
-        for each in filters[: max(0, len(filters) - before)]:
+    def _note_filters(self, name: str, before: "Collection[Filter]") -> None:
+        """A filter is put before or after all others. What the module has imported has noted its
+        own."""
+        known, is_after = {*map(id, before)}, False
+        for each in self._filters():
+            if id(each) in known:
+                is_after = True
+                continue
             self._added_by.setdefault(id(each), name)
+            if is_after:
+                self._appended.add(id(each))
 
     def importer(self, frame: "FrameType | None") -> str:
         """The module that is imported just now and has led to what is done in that frame, be it by

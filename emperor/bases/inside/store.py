@@ -125,10 +125,12 @@ class Store:
 
     def _filter_warnings(self, names: Collection[str]) -> None:
         """Add the filters that these modules have added in the base."""
-        for action, message, category, where, line in self.needs.filters_of(names):
-            sys.modules["warnings"].filterwarnings(
-                action, _pattern(message), category, _pattern(where), line
-            )
+        first, last = self.needs.filters_of(names), self.needs.appended_by(names)
+        for filters, append in ((first, False), (last, True)):
+            for action, message, category, where, line in filters:
+                sys.modules["warnings"].filterwarnings(
+                    action, _pattern(message), category, _pattern(where), line, append
+                )
 
     def _show_submodules(self, package: str) -> None:
         """Have a package show those that are loaded, and no others."""
