@@ -29,6 +29,8 @@ log = logging.getLogger("emperord.intake")
 
 # An app of a daemon that was killed keeps its socket for two seconds more.
 RETRY_SECONDS = 3.0
+# A killed process that waits for a file system of its own never ends.
+PATIENCE_SECONDS = 5.0
 ROOT = 0
 
 
@@ -339,6 +341,8 @@ class Intake:
         """Dismiss a vassal without a graceful stop: what its processes do with the listener must
         not reach the visitors of another tenant."""
         self._governor.cut_off(vassal, why)
+        loop = asyncio.get_running_loop()
+        loop.call_later(PATIENCE_SECONDS, self._governor.give_up, vassal)
         if vassal.state is not State.REMOVED:
             self._dismiss(vassal.spec, why)
 

@@ -186,6 +186,11 @@ class Governor:
         self.handle(Occurrence(vassal, event, Cause.order(by, self.now())))
         return order.outcome
 
+    def give_up(self, vassal: Vassal) -> None:
+        """Forget a vassal, if that has not happened yet, whose processes were killed."""
+        if self.vassals.get(vassal.spec.domain) is vassal:
+            self._give_up(vassal)
+
     def kill_all(self) -> None:
         """Kill the processes that have not stopped yet."""
         for_each(self.vassals, self._effects.kill)

@@ -200,6 +200,21 @@ async def test_another_user_gets_another_listener(theirs: Spec) -> None:
     assert anew.listener is not vassal.listener
 
 
+async def test_processes_that_never_end_keep_no_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake_module, "PATIENCE_SECONDS", 0.0)
+    source = Source(replace(SPEC, identity=MALLORY))
+    process = source.world.run()
+    theirs = replace(SPEC, identity=ALICE)
+    source.intake.serve(theirs, STAMP)
+    await eventually_async(lambda: source.retried == [["a.example.ini"]])
+    source.intake.serve(theirs, STAMP)
+    anew = source.world.governor.vassals["a.example"]
+    assert anew.spec == theirs
+    process.exits("killed by SIGKILL")
+    assert source.world.governor.vassals["a.example"] is anew
+    assert anew.state is State.PARKED
+
+
 @pytest.mark.parametrize(
     "now",
     [Identity(1001, 1001, None), Identity(1001, 1002, "mallory"), Identity(1001, 1001, "m2")],
