@@ -196,6 +196,7 @@ class Service:
     def _look(self, watched: LimitsAndDisks) -> None:
         watched.look(self._tasks)
         self._bases.look()
+        self._groups.left.look()
 
     def _new_succession(self) -> Succession:
         return Succession(

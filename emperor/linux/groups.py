@@ -31,7 +31,7 @@ from emperor.linux.hierarchies import (
     prepare,
     put,
 )
-from emperor.linux.left_memory import SUMMED_UP_SECONDS, remove_tenant, remove_tenants
+from emperor.linux.left_memory import LeftMemory, remove_tenants
 from emperor.linux.limit_files import Level, files
 from emperor.linux.limit_hits import HitCounter
 from emperor.model.limit_hits import Hit
@@ -106,6 +106,7 @@ class ControlGroups:
         self.hits = HitCounter(hierarchies.usable)
         self.marks = CpuMarks(hierarchies.usable, of_tenant)
         self.forks = ForkCounts(hierarchies.usable)
+        self.left = LeftMemory(hierarchies.usable, loop)
         self._loop = loop
         self._in_use: set[str] = set()
         # To be called when a process gets a group, or has one.
@@ -183,8 +184,7 @@ class ControlGroups:
         self.kill(name)
         if self._remove(name):
             self._in_use.discard(name)
-            tenant = tenant_of(name)
-            self._loop.call_later(SUMMED_UP_SECONDS, remove_tenant, self._hierarchies, tenant)
+            self.left.remove_soon(tenant_of(name))
         elif tries < _MOST_TRIES:
             delay = min(_AGAIN_SECONDS * 2**tries, _LONGEST_AGAIN_SECONDS)
             self._loop.call_later(delay, self.end, name, tries + 1)
@@ -212,7 +212,7 @@ class ControlGroups:
             for empty in hierarchy.base.glob("uid-*/v-*/"):
                 _remove(empty)
             for tenant in hierarchy.base.glob("uid-*/"):
-                remove_tenant([hierarchy], tenant.name)
+                self.left.remove(tenant.name)
             for tenant in hierarchy.base.glob("uid-*/"):
                 try:
                     _limit(hierarchy, tenant.name, Level.TENANT, self._of_tenant)

@@ -7,21 +7,42 @@ disks does not matter: the kernel takes that back.
 """
 
 import os
+from asyncio import AbstractEventLoop
 from collections.abc import Sequence
 from contextlib import suppress
 
 from emperor.linux.hierarchies import Hierarchy, number_in, value_in
 
 # The kernel sums up what its cores have counted every two seconds.
-SUMMED_UP_SECONDS = 3.0
+_SUMMED_UP_SECONDS = 3.0
 
 
-def remove_tenant(hierarchies: Sequence[Hierarchy], tenant: str) -> None:
-    """Remove the group of a tenant where it is empty and counts no such memory."""
-    for hierarchy in hierarchies:
-        if not _is_held(hierarchy, tenant):
+class LeftMemory:
+    """Remembers which groups of tenants stay for what they count."""
+
+    def __init__(self, hierarchies: Sequence[Hierarchy], loop: AbstractEventLoop) -> None:
+        self._hierarchies = hierarchies
+        self._loop = loop
+        self._held: set[str] = set()
+
+    def remove_soon(self, tenant: str) -> None:
+        """Remove the group of a tenant once the kernel has summed up what an app has left."""
+        self._loop.call_later(_SUMMED_UP_SECONDS, self.remove, tenant)
+
+    def remove(self, tenant: str) -> None:
+        """Remove the group of a tenant where it is empty and counts no such memory."""
+        self._held.discard(tenant)
+        for hierarchy in self._hierarchies:
+            if _is_held(hierarchy, tenant):
+                self._held.add(tenant)
+                continue
             with suppress(OSError):  # it has processes, or is gone
                 os.rmdir(hierarchy.base / tenant)
+
+    def look(self) -> None:
+        """Remove the groups whose memory was deleted since. Nobody tells of that."""
+        for tenant in tuple(self._held):
+            self.remove(tenant)
 
 
 def remove_tenants(hierarchies: Sequence[Hierarchy]) -> None:
