@@ -291,7 +291,7 @@ BAD = {
     "umask": ("import os\nos.umask(0o077)", "umask"),
     "limit": ("import sys\nsys.setrecursionlimit(5000)", "limits of Python"),
     "timeout": ("import socket\nsocket.setdefaulttimeout(3)", "limits of Python"),
-    "warnings": ("import warnings\nwarnings.simplefilter('ignore', append=True)", "warnings"),
+    "warnings": ("import warnings\nwarnings.resetwarnings()", "warnings"),
     "log": ("import logging\nlogging.root.setLevel(10)", "log"),
     "hook": ("import threading\nthreading.excepthook = print", "hooks"),
     "json": ("import json\njson.JSONEncoder.default = str", "other modules"),
@@ -314,6 +314,7 @@ GOOD = {
     "first": "from good_second import name\n",
     "own_file": "kept = open(__file__).read()\n",
     "filter": "import warnings\nwarnings.filterwarnings('ignore', 'much', BytesWarning, 'x.*')\n",
+    "appended": "import warnings\nwarnings.simplefilter('ignore', append=True)\n",
 }
 # A package in which each module would have to be left out by a trial of its own.
 CROWD = [f"crowd.one{number}" for number in range(20)]
