@@ -60,12 +60,16 @@ class HitCounter:
         self._pids = next((each for each in hierarchies if "pids" in each.controllers), None)
         self._seen: dict[str, _Counts] = {}
         self._above = _RefusedAbove(self._pids)
+        # How often the groups of tenants were full before the apps that are in them now.
+        self._full_before: dict[str, int] = {}
         self._untold: dict[str, list[Hit]] = {}
         self._totals = Counter[tuple[str, Reached]]()
         self._apps = _Apps(now)
 
     def begin(self, name: str, *, is_new: bool = False) -> None:
         """Count from here on for that group. `is_new`: it has just been made."""
+        if self._memory and (tenant := tenant_of(name)) not in self._full_before:
+            self._full_before[tenant] = _times_full(self._memory, tenant)
         self._seen[name] = _Counts() if is_new else self._counts(name)
         self._above.begin(name)
 
@@ -146,6 +150,7 @@ class HitCounter:
         self._untold.pop(name, None)
         if not any(tenant_of(each) == tenant_of(name) for each in self._seen):
             self._above.forget(tenant_of(name))
+            self._full_before.pop(tenant_of(name), None)
 
     def _counts(self, name: str) -> _Counts:
         killed = refused = 0
@@ -161,10 +166,8 @@ class HitCounter:
         assert self._memory
         limit = "memory.max" if self._memory.is_v2 else "memory.limit_in_bytes"
         for group, reached in _around(self._memory, name, Reached.MEMORY, Reached.TENANT_MEMORY):
-            if self._memory.is_v2:
-                was_full = value_in(group / "memory.events.local", "oom")
-            else:
-                was_full = number_in(group / "memory.failcnt") or 0
+            held = group.relative_to(self._memory.base).as_posix()
+            was_full = _times_full(self._memory, held) > self._full_before.get(held, 0)
             if was_full:
                 return Hit(reached, number_in(group / limit))
         return Hit(Reached.MACHINE_MEMORY)
@@ -177,6 +180,13 @@ class HitCounter:
             if limit is not None and (peak is None or peak >= limit):
                 return Hit(reached, limit)
         return Hit(Reached.MACHINE_PIDS)
+
+
+def _times_full(memory: Hierarchy, name: str) -> int:
+    """How often that very group had no memory left."""
+    if memory.is_v2:
+        return value_in(memory.base / name / "memory.events.local", "oom")
+    return number_in(memory.base / name / "memory.failcnt") or 0
 
 
 class _RefusedAbove:

@@ -176,3 +176,16 @@ def test_what_the_kill_of_an_app_refuses_is_no_limit_of_it(tmp_path: Path) -> No
     put(tmp_path, {f"{RUN}/pids.max": "0\n", f"{RUN}/pids.events": "max 9\n"})
     assert counter.take(RUN) == [Hit(Reached.MACHINE_PIDS)]
     assert counter.totals() == {(TENANT, Reached.MACHINE_PIDS): 1}
+
+
+@pytest.mark.parametrize("is_v2", [True, False], ids=["v2", "v1"])
+def test_a_held_group_tells_nothing_of_earlier_apps(tmp_path: Path, is_v2: bool) -> None:
+    put(tmp_path, (MEMORY_V2 if is_v2 else MEMORY_V1)["tenant"])
+    counter = HitCounter([Hierarchy(tmp_path, frozenset({"memory"}), is_v2)])
+    counter.begin(RUN, is_new=True)
+    put(tmp_path, {f"{RUN}/{'memory.events' if is_v2 else 'memory.oom_control'}": "oom_kill 1\n"})
+    assert counter.take(RUN) == [Hit(Reached.MACHINE_MEMORY)]
+    now = {"memory.events.local": "oom 2\n"} if is_v2 else {"memory.failcnt": "5\n"}
+    put(tmp_path, {f"{TENANT}/{file}": text for file, text in now.items()})
+    put(tmp_path, {f"{RUN}/{'memory.events' if is_v2 else 'memory.oom_control'}": "oom_kill 2\n"})
+    assert counter.take(RUN) == [Hit(Reached.TENANT_MEMORY, 2097152)]
