@@ -212,7 +212,7 @@ class ControlGroups:
             for empty in hierarchy.base.glob("uid-*/v-*/"):
                 _remove(empty)
             for tenant in hierarchy.base.glob("uid-*/"):
-                self.left.remove(tenant.name)
+                (self.left.remove_soon if killed else self.left.remove)(tenant.name)
             for tenant in hierarchy.base.glob("uid-*/"):
                 try:
                     _limit(hierarchy, tenant.name, Level.TENANT, self._of_tenant)

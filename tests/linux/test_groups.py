@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from emperor.linux import cgroup
+from emperor.linux import cgroup, left_memory
 from emperor.linux import groups as module
 from emperor.linux.group_names import group_name
 from emperor.linux.groups import ControlGroup, ControlGroups, entering
@@ -310,6 +310,22 @@ async def test_the_tenants_that_stay_get_new_limits(hierarchies: Hierarchies) ->
     for folder in later.folders(group.name):
         if (file := folder.parents[1] / "pids.max").exists():
             assert file.read_text() == "40\n"
+    later.close()
+
+
+async def test_what_a_killed_app_has_left_is_summed_up_first(
+    hierarchies: Hierarchies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(left_memory, "_SUMMED_UP_SECONDS", 0.1)
+    group = made(groups_in(hierarchies))
+    later = groups_in(hierarchies)
+    tenants = [folder.parents[1] for folder in later.folders(group.name)]
+    with run_in(group, "exec sleep 1000") as process:
+        await eventually_async(lambda: bool(inside(group)))
+        later.sweep()
+        process.wait()
+    assert all(tenant.exists() for tenant in tenants)
+    await eventually_async(lambda: not any(tenant.exists() for tenant in tenants))
     later.close()
 
 
