@@ -230,12 +230,12 @@ def test_a_list_that_never_ends_is_ended_by_a_signal(tmp_path: Path, number: int
 
 
 def _is_in_lua(pid: int) -> bool:
-    """Whether the list is being run: lupa is there, and Python handles no SIGINT."""
+    """Whether the list is being run: lupa is there, and Python handles neither signal."""
     proc = Path(f"/proc/{pid}")
     caught = re.search(r"(?m)^SigCgt:\s*(\w+)$", (proc / "status").read_text())
     assert caught
-    handled = int(caught[1], 16) >> (signal.SIGINT - 1) & 1
-    return "lupa" in (proc / "maps").read_text() and not handled
+    both = 1 << (signal.SIGINT - 1) | 1 << (signal.SIGTERM - 1)
+    return "lupa" in (proc / "maps").read_text() and not int(caught[1], 16) & both
 
 
 def test_a_list_that_cannot_be_read_is_told(ctl: Ctl, tmp_path: Path) -> None:

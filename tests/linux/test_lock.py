@@ -36,6 +36,12 @@ def holder(run_dir: Path, code: str = "") -> Iterator["subprocess.Popen[bytes]"]
         yield process
 
 
+def leave_lock_to(*seconds: str) -> str:
+    """The code by which a holder has others hold its lock, too, that sleep so long."""
+    started = [f"subprocess.Popen(['sleep', {each!r}], close_fds=False)\n" for each in seconds]
+    return "".join(["import subprocess\nos.set_inheritable(lock.fd, True)\n", *started])
+
+
 def test_the_second_daemon_is_told_the_pid_of_the_first(tmp_path: Path) -> None:
     with holder(tmp_path) as first:
         before = os.listdir("/proc/self/fd")
@@ -53,7 +59,7 @@ def test_a_daemon_that_was_killed_leaves_no_lock_behind(tmp_path: Path) -> None:
 
 
 def test_who_has_the_lock_of_a_dead_daemon_is_named(tmp_path: Path) -> None:
-    with holder(tmp_path, "os.set_inheritable(lock.fd, True); os.system('sleep 1000 &')") as first:
+    with holder(tmp_path, leave_lock_to("1000")) as first:
         first.kill()
         first.wait()
         held = rf"pid (\d+) \(sleep\) holds {tmp_path}/emperord.lock, "
@@ -67,8 +73,7 @@ def test_who_has_the_lock_of_a_dead_daemon_is_named(tmp_path: Path) -> None:
 
 
 def test_all_who_have_the_lock_of_a_dead_daemon_are_named(tmp_path: Path) -> None:
-    both = "os.set_inheritable(lock.fd, True); os.system('sleep 1000 & sleep 1001 &')"
-    with holder(tmp_path, both) as first:
+    with holder(tmp_path, leave_lock_to("1000", "1001")) as first:
         first.kill()
         first.wait()
         with pytest.raises(AlreadyRunning) as error, RunLock(tmp_path):
@@ -86,11 +91,7 @@ def test_all_who_have_the_lock_of_a_dead_daemon_are_named(tmp_path: Path) -> Non
 
 def test_a_daemon_whose_child_alone_has_the_lock_is_named(tmp_path: Path) -> None:
     """As in an upgrade, while the daemon's descriptor is on its way to the next version."""
-    leave = (
-        "import subprocess; os.set_inheritable(lock.fd, True)\n"
-        "subprocess.Popen(['sleep', '1000'], close_fds=False); os.close(lock.fd)"
-    )
-    with holder(tmp_path, leave) as first:
+    with holder(tmp_path, f"{leave_lock_to('1000')}os.close(lock.fd)\n") as first:
         [child] = psutil.Process(first.pid).children()
         message = f"emperord with pid {first.pid} already serves"
         try:
