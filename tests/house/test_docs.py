@@ -198,8 +198,10 @@ def test_every_footnote_has_its_text(page: Path) -> None:
 def test_a_page_fits_into_100_columns(page: Path) -> None:
     lines = page.read_text(encoding="utf-8").splitlines()
     long = [line for line in lines if len(line) > 100 and not URL.search(line)]
-    # The table of transitions has as many columns as there are states.
-    assert [line for line in long if page.name != "lifecycle.md" or not line.startswith("|")] == []
+    # The table of transitions has as many columns as there are states, and that of limits has long
+    # names of rows.
+    is_wide = page.name in ("lifecycle.md", "benchmarks.md")
+    assert [line for line in long if not (is_wide and line.startswith("|"))] == []
 
 
 def test_the_start_page_names_each_page() -> None:
