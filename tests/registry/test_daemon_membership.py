@@ -1,7 +1,6 @@
 """How a daemon stays registered: after a fault in it, and until it stops."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -11,38 +10,12 @@ from emperor.model.registry_keys import Keys
 from emperor.registry import daemon_membership
 from emperor.registry.daemon_membership import DaemonMembership
 from emperor.registry.link import Link
-from emperor.registry.port import Connection
-from emperor.registry.reachability import Asker
 from tests.eventually import eventually_async
 from tests.registry.memory_engine import MemoryEngine
-from tests.registry.to_engine import ToEngine
+from tests.registry.to_engine import FaultyLink
 from tests.supervisor.world import settings
 
 ADDRESS = "192.0.2.11"
-
-
-class _FaultyLink(ToEngine):
-    """Its first connection, and the first answer that it is told, meet a fault."""
-
-    def __init__(self, engine: MemoryEngine) -> None:
-        super().__init__(engine)
-        self.faults = 0
-
-    async def connection(self) -> Connection:
-        if not self.faults:
-            self._fail()
-        return await super().connection()
-
-    def teller(self, _asker: Asker) -> Callable[[Exception | None], None]:
-        return self._take
-
-    def _take(self, _error: Exception | None) -> None:
-        if self.faults == 1:
-            self._fail()
-
-    def _fail(self) -> None:
-        self.faults += 1
-        raise ZeroDivisionError
 
 
 async def test_a_backend_stays_registered_after_faults(
@@ -50,7 +23,7 @@ async def test_a_backend_stays_registered_after_faults(
 ) -> None:
     monkeypatch.setattr(daemon_membership, "_RETRY_SECONDS", 0.01)
     engine = MemoryEngine()
-    link = _FaultyLink(engine)
+    link = FaultyLink(engine)
     flags = {"run_dir": str(tmp_path), "registry_config": "/registry.ini"}
     ours = settings(fleet_address=ADDRESS, **flags)
     membership = DaemonMembership(ours, cast(Link, link), lambda: False, lambda: 0)

@@ -3,7 +3,7 @@ machines without processes, and an engine in memory; tests/journeys/test_once.py
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import cast
@@ -21,11 +21,10 @@ from emperor.registry import blocked_apps, migration, migration_requests, once, 
 from emperor.registry.link import Link
 from emperor.registry.once import Once
 from emperor.registry.own_names import OwnNames
-from emperor.registry.port import CannotReach, Connection, KeyValue
-from emperor.registry.reachability import Asker
+from emperor.registry.port import CannotReach, KeyValue
 from tests.eventually import eventually_async
 from tests.registry.memory_engine import MemoryEngine
-from tests.registry.to_engine import ToEngine
+from tests.registry.to_engine import FaultyLink, ToEngine
 from tests.supervisor.world import SPEC
 
 KEYS = Keys("/emperord")
@@ -434,34 +433,8 @@ async def test_all_is_given_up_when_the_last_app_has_ended(engine: LossyEngine) 
     assert one.fence.is_closed
 
 
-class _FaultyLink(ToEngine):
-    """Its first connection, and the first failure that it is told, meet a fault."""
-
-    def __init__(self, engine: MemoryEngine) -> None:
-        super().__init__(engine)
-        self.faults = 0
-        self._is_told = False
-
-    async def connection(self) -> Connection:
-        if not self.faults:
-            self._fail()
-        return await super().connection()
-
-    def teller(self, _asker: Asker) -> Callable[[Exception | None], None]:
-        return self._take
-
-    def _take(self, error: Exception | None) -> None:
-        if error and not self._is_told:
-            self._is_told = True
-            self._fail()
-
-    def _fail(self) -> None:
-        self.faults += 1
-        raise ZeroDivisionError
-
-
 async def test_no_fault_ends_the_connection_or_the_renewals(engine: LossyEngine) -> None:
-    link = _FaultyLink(engine)
+    link = FaultyLink(engine, only_failures=True)
     async with asyncio.TaskGroup() as tasks:
         one = Machine("one", engine, tasks, link)
         one.once.start(one)
