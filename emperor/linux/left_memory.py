@@ -10,6 +10,7 @@ import os
 from asyncio import AbstractEventLoop
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from emperor.linux.hierarchies import Hierarchy, number_in, value_in
 
@@ -35,9 +36,8 @@ class LeftMemory:
         for hierarchy in self._hierarchies:
             if _is_held(hierarchy, tenant):
                 self._held.add(tenant)
-                continue
-            with suppress(OSError):  # it has processes, or is gone
-                os.rmdir(hierarchy.base / tenant)
+            else:
+                _remove(hierarchy.base / tenant)
 
     def look(self) -> None:
         """Remove the groups whose memory was deleted since. Nobody tells of that."""
@@ -50,8 +50,12 @@ def remove_tenants(hierarchies: Sequence[Hierarchy]) -> None:
     would remove them later."""
     for hierarchy in hierarchies:
         for tenant in hierarchy.base.glob("uid-*/"):
-            with suppress(OSError):  # it has processes, or is gone
-                os.rmdir(tenant)
+            _remove(tenant)
+
+
+def _remove(group: Path) -> None:
+    with suppress(OSError):  # it has processes, or is gone
+        os.rmdir(group)
 
 
 def _is_held(hierarchy: Hierarchy, tenant: str) -> bool:
